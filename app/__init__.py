@@ -1,0 +1,1 @@
+"""How much GPU memory a large language model needs, how fast it will be and what to run it on."""
