@@ -1,0 +1,121 @@
+"""The questions that the memory module answers, with every default of the contract.
+
+A request holds resolved objects, not names: the architecture and the accelerator were looked up by the
+caller. Field names, units and defaults are those of the HTTP contract; `None` means that the backend's
+or recipe's own rule chooses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..architecture import Architecture
+from ..hardware import Accelerator
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Which model is asked about: a description and how its numbers are stored."""
+
+    architecture: Architecture
+    name: str
+    precision: str | None = None  # canonical data type; None: the configuration's own
+    quantization: str | None = None  # canonical format; None: the checkpoint's own
+    size_billions: float | None = None  # `model_size`: weights are exactly this, whatever the dimensions say
+
+
+@dataclass(frozen=True, slots=True)
+class Speculative:
+    """A draft that proposes `num_tokens` tokens a step; `draft` is a model or a method's own head."""
+
+    num_tokens: int
+    draft: Model | None = None
+    method: str = "draft_model"
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """`POST /api/memory/inference`: lengths in tokens, batch in sequences over the whole deployment."""
+
+    model: Model
+    batch_size: int = 1
+    sequence_length: int = 2048
+    kv_cache_dtype: str = "auto"
+    backend: str = "vllm"
+    backend_version: str | None = None
+    attention: str | None = None
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    data_parallel: int = 1
+    expert_parallel: int = 1
+    context_parallel: int = 1
+    gpu: Accelerator | None = None
+    gpus_per_node: int = 8
+    gpu_memory_utilization: float | None = None
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    block_size: int | None = None
+    enforce_eager: bool | None = None
+    max_loras: int = 0
+    max_lora_rank: int = 16
+    speculative: Speculative | None = None
+    solve_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Low-rank adapters as PEFT makes them."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+    modules_to_save: tuple[str, ...] = ()
+    bias: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """Where optimizer states, parameters and activations live: none (the GPU), cpu or nvme."""
+
+    optimizer: str = "none"
+    parameters: str = "none"
+    activations: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """`POST /api/memory/training`: batch is the micro-batch of one data-parallel rank [sequences]."""
+
+    model: Model
+    method: str = "full"
+    lora: Lora | None = None
+    trainable_parameters: float = 100.0  # [percent]
+    mixed_precision: str = "none"
+    optimizer: str = "AdamW"
+    momentum: float = 0.9
+    optimizer_dtype: str = "float32"
+    gradient_dtype: str | None = None
+    master_weights: bool | None = None
+    optimizer_foreach: bool | None = None
+    optimizer_fused: bool | None = None
+    gradient_accumulation_steps: int = 1
+    batch_size: int = 1
+    sequence_length: int = 2048
+    gradient_checkpointing: str = "none"
+    attention: str = "sdpa"
+    fused_cross_entropy: bool = False
+    compile: bool = False
+    framework: str = "transformers"
+    zero_stage: int = 0
+    fsdp: str = "none"
+    offload: Offload = field(default_factory=Offload)
+    data_parallel: int = 1
+    tensor_parallel: int = 1
+    sequence_parallel: bool = False
+    pipeline_parallel: int = 1
+    context_parallel: int = 1
+    expert_parallel: int = 1
+    gpu: Accelerator | None = None
+    gpus_per_node: int = 8
+    solve_for: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)  # options of a method beyond the contract
