@@ -38,12 +38,12 @@ EXTRA_TYPES = (
 
 # Fields that change neither a tensor, nor a cache, nor an operation.
 IRRELEVANT = re.compile(
-    r"""token_ids?$|_token$|_token_index$|token_id_|_eps$|^eps$|epsilon|initializer|init_std|_std$|^init_
-    |id2label|label2id|problem_type|num_labels|_coef$|_loss|loss_|jitter|^use_cache$|^output_|return_dict
+    r"""token_ids?$|(?<!experts_per)(?<!num_selected_experts)(?<!per)(?<!use_mask)(?<!use_cls)_token$|_token_index$|token_id_|_eps$|^eps$|epsilon|initializer|init_std|_std$|^init_
+    |id2label|label2id|problem_type|num_labels|_coef$|_loss|loss_|jitter|^use_cache$|^output_(attentions|hidden_states|router_logits|past)|return_dict
     |^architectures$|transformers_version|^dtype$|chunk_size_feed_forward|^forced_|^begin_suppress|^suppress
-    |spec_augment|^mask_(time|feature)|^ctc_|classifier|gradient_checkpoint|tokenizer|^name|_temperature$
-    |^rescale_|^pretraining_tp$|^summary_|^task|^keys_|^vision_(start|end)|^problem|^_|^rope_scaling$
-    |^max_length$|^num_beams$|^early_stopping$|^is_encoder_decoder$|scale_init|^time_step_(min|max|floor)""",
+    |spec_augment|^mask_(time|feature)|^ctc_|classifier|gradient_checkpoint|^name|_temperature$
+    |^rescale_|^pretraining_tp$|^summary_|^task_specific|^keys_|^vision_(start|end)|^problem|^_(label|out)_|^rope_scaling$
+    |^max_length$|^num_beams$|^early_stopping$|^is_encoder_decoder$|^time_step_(min|max|floor)""",
     re.VERBOSE,
 )  # `is_encoder_decoder` is a property of the class here, not a choice of the user
 BASE_FIELDS = {field.name for field in dataclasses.fields(PreTrainedConfig)}
@@ -124,7 +124,7 @@ def sub_configs_of(config_class: type[PreTrainedConfig]) -> dict[str, Any]:
     """Key → default model type, whether it may be null, and what the parent passes to its constructor."""
     found = {}
     for key, spec in config_class.sub_configs_defaults.items():
-        found[key] = {"model_type": spec.model_type}
+        found[key] = {"model_type": spec.model_type or f"{config_class.model_type}.{key}"}
         if spec.optional:
             found[key]["optional"] = True
         if not issubclass(spec.config_class, PreTrainedConfig):
@@ -148,7 +148,7 @@ def describe(model_type: str, config_class: type[PreTrainedConfig]) -> dict[str,
         "defaults": {name: value for name, value in raw.items() if is_relevant(name, config_class)},
     }
     optional = {
-        "attribute_map": {a: b for a, b in config_class.attribute_map.items() if a != b},
+        "attribute_map": {a: b for a, b in config_class.attribute_map.items() if a != b and "token" not in a},
         "sub_configs": sub_configs_of(config_class),
         "is_encoder_decoder": bool(raw.get("is_encoder_decoder")),
     }
@@ -177,9 +177,10 @@ def reachable_classes() -> dict[str, type[PreTrainedConfig]]:
                 print(f"two classes for {name}: {found[name].__name__}, {config_class.__name__}", file=sys.stderr)
             continue
         found[name] = config_class
-        for spec in config_class.sub_configs_defaults.values():
+        for key, spec in config_class.sub_configs_defaults.items():
             is_own = issubclass(spec.config_class, PreTrainedConfig)
-            queue.append((spec.model_type, spec.config_class if is_own else CONFIG_MAPPING[spec.model_type]))
+            sub_name = spec.model_type or f"{name}.{key}"
+            queue.append((sub_name, spec.config_class if is_own else CONFIG_MAPPING[sub_name]))
     return found
 
 
