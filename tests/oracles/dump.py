@@ -1,0 +1,149 @@
+"""Write what the real models hold, type by type:  python -m tests.oracles.dump --dumps DIR [types...]
+
+DIR/<model_type>.json holds a list of cases: config, class, parameters, buffers, tied names, cache and FLOPs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from . import real_model
+from .variations import variations
+
+FLOPS_AT = (2, 80)
+SECONDS_PER_TYPE = 300
+
+
+def windows(config: PreTrainedConfig) -> Iterator[int]:
+    """Every attention window a config or its sub-configs name."""
+    for name in ("sliding_window", "attention_window_size", "attention_chunk_size", "window_size"):
+        value = getattr(config, name, None)
+        yield from ([value] if isinstance(value, int) and not isinstance(value, bool) else [])
+    for key in type(config).sub_configs_defaults:
+        if isinstance(sub := getattr(config, key, None), PreTrainedConfig):
+            yield from windows(sub)
+
+
+def attempted(measure: Callable[[], Any]) -> Any:
+    """The measured value, or {"failed": why}."""
+    try:
+        return measure()
+    except Exception as error:  # the reason is the result: some models need real values
+        return {"failed": f"{type(error).__name__}: {error}"[:300]}
+
+
+def cache_case(model: PreTrainedModel, batch: int, length: int) -> dict[str, Any] | None:
+    layers = real_model.filled_cache(model, batch, length)
+    if layers is None:
+        return None
+    tensors = [[[list(t.shape), real_model.dtype_name(t.dtype), label] for label, t in layer] for layer in layers]
+    total = sum(tensor.nbytes for layer in layers for _, tensor in layer)
+    return {"batch": batch, "length": length, "bytes": total, "layers": tensors}
+
+
+def cache_cases(model: PreTrainedModel) -> list[Any] | None:
+    below, above = 5, max([33, *windows(model.config)]) + 7
+    cases = [attempted(lambda at=at: cache_case(model, *at)) for at in ((2, below), (3, above))]
+    return None if cases == [None, None] else cases
+
+
+def flops_case(model: PreTrainedModel) -> dict[str, Any]:
+    by_operation = real_model.flops_by_operation(model, *FLOPS_AT)
+    total = sum(by_operation.values())
+    return {"batch": FLOPS_AT[0], "length": FLOPS_AT[1], "total": total, "by_op": by_operation}
+
+
+def case(config: dict[str, Any]) -> dict[str, Any]:
+    model = real_model.build(config)
+    return {
+        "config": config,
+        "class": type(model).__name__,
+        "parameters": real_model.parameters(model),
+        "buffers": real_model.buffers(model),
+        "tied": real_model.tied_names(model),
+        "keep_in_fp32": sorted(map(str, getattr(model, "_keep_in_fp32_modules", None) or [])),
+        "cache": attempted(lambda: cache_cases(model)),
+        "flops": attempted(lambda: flops_case(model)),
+    }
+
+
+def runs(config: dict[str, Any], with_forward: bool) -> bool:
+    """Whether the library builds a config (and, where its default can, runs a forward pass of it)."""
+    try:
+        model = real_model.build(config)
+        if with_forward:
+            real_model.run(model, 2, 20, use_cache=False)
+    except Exception:  # refused by a validator, a module or an operation: drawn again
+        return False
+    return True
+
+
+def dump_type(model_type: str, folder: Path, count: int) -> None:
+    start = time.monotonic()
+    path = folder / f"{model_type}.json"
+    note = ""
+    cases: list[dict[str, Any]] = []
+    try:
+        cases.append(case({"model_type": model_type}))
+        path.write_text(json.dumps(cases))
+    except Exception as error:
+        note = f"default fails: {type(error).__name__}: {error}"[:200]
+    with_forward = bool(cases) and "failed" not in cases[0]["flops"]
+    for config in variations(model_type, count, lambda drawn: runs(drawn, with_forward)):
+        cases.append(case(config))
+        path.write_text(json.dumps(cases))
+    index(folder, model_type, cases, note, time.monotonic() - start)
+
+
+def index(folder: Path, model_type: str, cases: list[dict[str, Any]], note: str, seconds: float) -> None:
+    """One line of INDEX.md."""
+    failed = {
+        part: next((c[part]["failed"] for c in cases if isinstance(c[part], dict) and "failed" in c[part]), None)
+        for part in ("cache", "flops")
+    }
+    for c in cases:
+        for entry in c["cache"] if isinstance(c["cache"], list) else []:
+            if entry and "failed" in entry:
+                failed["cache"] = entry["failed"]
+    notes = [note] if note else []
+    notes += [f"{part}: {why}" for part, why in failed.items() if why]
+    status = "ok" if not notes and len(cases) > 5 else "partly" if cases else "FAILED"
+    if cases and cases[0]["cache"] is None:
+        notes.append("keeps no cache")
+    shown = "; ".join(notes).replace("\n", " ").replace("|", "/")
+    name = cases[0]["class"] if cases else ""
+    with (folder / "INDEX.md").open("a") as file:
+        file.write(f"| {model_type} | {status} | {len(cases)} | {name} | {seconds:.0f} s | {shown} |\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("types", nargs="+")
+    parser.add_argument("--dumps", type=Path, required=True)
+    parser.add_argument("--variations", type=int, default=6)
+    options = parser.parse_args()
+    options.dumps.mkdir(parents=True, exist_ok=True)
+    logging.disable(logging.ERROR)
+    warnings.simplefilter("ignore")
+    for model_type in options.types:  # a process each: memory is given back, and a hanging one can be ended
+        arguments = (model_type, options.dumps, options.variations)
+        process = multiprocessing.get_context("fork").Process(target=dump_type, args=arguments)
+        process.start()
+        process.join(SECONDS_PER_TYPE)
+        if process.is_alive():
+            process.kill()
+            index(options.dumps, model_type, [], f"took more than {SECONDS_PER_TYPE} s", SECONDS_PER_TYPE)
+
+
+if __name__ == "__main__":
+    main()

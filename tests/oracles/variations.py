@@ -1,0 +1,221 @@
+"""Seeded random configs of a model type, small enough to build at once and varied in every dimension it has.
+
+A config is drawn field by field from the fields its class declares; what the class, the modules or a forward
+pass refuse is drawn again, more cautiously each time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from transformers import PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+Config = dict[str, Any]
+Accept = Callable[[Config], bool]
+
+NEVER_FLIPPED = {
+    "is_decoder", "add_cross_attention", "is_encoder_decoder", "use_cache", "return_dict", "output_hidden_states",
+    "use_mamba_kernels", "use_bidirectional_attention", "use_timm_backbone", "use_pretrained_backbone", "use_mambapy",
+    "add_adapter", "is_training", "position_biased_input", "is_causal", "use_associative_scan",
+}  # fmt: skip
+PER_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "indexer_types", "ffn_layer_types")
+LAYER_COUNTS = {
+    "num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers", "depth",
+    "num_decoder_layers", "num_encoder_layers", "num_blocks", "attention_layers_count",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """One draw of mutually agreeing dimensions."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    experts: int
+    groups: int
+    layers: int
+    text_hidden: int
+
+
+def draw_sizes(rng: Random, text_hidden: int | None) -> Sizes:
+    heads = rng.choice((2, 4, 6, 8))
+    head_dim = rng.choice((8, 16, 24, 32))
+    groups = rng.choice((1, 2, 4))
+    hidden = heads * head_dim
+    return Sizes(
+        heads=heads,
+        kv_heads=rng.choice([n for n in (1, 2, 3, 4, 6, 8) if heads % n == 0]),
+        head_dim=head_dim,
+        hidden=hidden,
+        experts=groups * rng.choice((2, 4)) * 2,
+        groups=groups,
+        layers=rng.randint(2, 6),
+        text_hidden=text_hidden or hidden,
+    )
+
+
+def width(rng: Random) -> int:
+    return rng.choice((48, 64, 96, 112, 160, 208))
+
+
+SAMPLERS: dict[str, Callable[[Random, Sizes], Any]] = {}
+
+
+def sampled(*names: str) -> Callable[[Callable[[Random, Sizes], Any]], Callable[[Random, Sizes], Any]]:
+    def register(function: Callable[[Random, Sizes], Any]) -> Callable[[Random, Sizes], Any]:
+        SAMPLERS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def register_samplers() -> None:
+    sampled("hidden_size", "d_model", "n_embd", "embed_dim", "emb_dim", "hidden_dim", "dim")(lambda r, s: s.hidden)
+    sampled("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads",
+            "decoder_attention_heads", "attention_heads")(lambda r, s: s.heads)  # fmt: skip
+    sampled("num_key_value_heads", "multi_query_group_num", "num_kv_heads")(lambda r, s: s.kv_heads)
+    sampled("head_dim", "attention_head_dim", "kv_channels", "d_kv", "dim_head")(
+        lambda r, s: r.choice((s.head_dim, s.head_dim, 16, 32))
+    )
+    sampled("intermediate_size", "ffn_dim", "d_ff", "n_inner", "encoder_ffn_dim", "decoder_ffn_dim", "ffn_hidden_size",
+            "moe_intermediate_size", "shared_expert_intermediate_size", "intermediate_size_mlp", "dense_intermediate_size",
+            "moe_shared_expert_intermediate_size", "shared_intermediate_size", "expert_ffn_hidden_size",
+            "prefix_dense_intermediate_size", "block_ff_dim",
+            )(lambda r, s: width(r))  # fmt: skip
+    sampled(*LAYER_COUNTS)(lambda r, s: s.layers)
+    sampled("vocab_size")(lambda r, s: r.choice((320, 512, 1000, 1003)))
+    sampled("max_position_embeddings", "n_positions", "seq_length", "n_ctx")(lambda r, s: r.choice((256, 512, 640)))
+    sampled("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")(lambda r, s: s.experts)
+    sampled("num_experts_per_tok", "moe_topk", "top_k_experts", "moe_k", "num_experts_per_token")(
+        lambda r, s: r.choice((1, 2))
+    )
+    sampled("n_group")(lambda r, s: s.groups)
+    sampled("topk_group")(lambda r, s: 1 if s.groups == 1 else r.choice((1, 2)))
+    sampled("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")(lambda r, s: r.choice((1, 2)))
+    sampled("first_k_dense_replace", "num_dense_layers", "first_dense_layers")(lambda r, s: r.randint(0, s.layers))
+    sampled("decoder_sparse_step", "encoder_sparse_step", "interleave_moe_layer_step")(lambda r, s: r.choice((1, 2)))
+    sampled("mlp_only_layers")(lambda r, s: sorted(r.sample(range(s.layers), r.randint(0, s.layers - 1))))
+    sampled("sliding_window", "attention_window_size", "local_attention", "attention_chunk_size")(
+        lambda r, s: r.choice((8, 12, 20))
+    )
+    sampled("max_window_layers")(lambda r, s: r.randint(0, s.layers))
+    sampled("sliding_window_pattern", "full_attn_every_n_layers", "full_attention_interval")(
+        lambda r, s: r.choice((2, 3))
+    )
+    sampled("q_lora_rank")(lambda r, s: r.choice((None, 24, 40)))
+    sampled("kv_lora_rank")(lambda r, s: r.choice((16, 32, 48)))
+    sampled("qk_rope_head_dim")(lambda r, s: r.choice((8, 16)))
+    sampled("qk_nope_head_dim", "v_head_dim")(lambda r, s: r.choice((16, 24, 32)))
+    sampled("state_size", "mamba_d_state", "ssm_state_size")(lambda r, s: r.choice((8, 16, 32)))
+    sampled("mamba_d_conv", "conv_kernel", "linear_conv_kernel_dim", "conv_L_cache")(lambda r, s: r.choice((3, 4)))
+    sampled("mamba_expand", "expand")(lambda r, s: 2)
+    sampled("mamba_d_head", "mamba_head_dim", "mamba_headdim")(lambda r, s: s.head_dim)
+    sampled("mamba_n_heads", "mamba_num_heads", "n_mamba_heads")(lambda r, s: 2 * s.heads)
+    sampled("mamba_n_groups", "mamba_ngroups", "n_groups")(lambda r, s: r.choice((1, 2)))
+    sampled("linear_num_key_heads")(lambda r, s: s.kv_heads)
+    sampled("linear_num_value_heads")(lambda r, s: s.heads)
+    sampled("linear_key_head_dim", "linear_value_head_dim")(lambda r, s: r.choice((8, 16, 32)))
+    sampled("index_head_dim")(lambda r, s: r.choice((16, 32)))
+    sampled("index_n_heads", "index_topk")(lambda r, s: r.choice((2, 4)))
+    sampled("out_hidden_size", "text_hidden_size", "projector_output_dim")(lambda r, s: s.text_hidden)
+    sampled("embedding_size", "lru_width")(lambda r, s: r.choice((None, s.hidden)))
+    sampled("type_vocab_size")(lambda r, s: r.choice((1, 2, 3)))
+    sampled("num_kv_shared_layers")(lambda r, s: r.randint(0, s.layers - 2))
+    sampled("chunk_size", "mamba_chunk_size")(lambda r, s: 16)
+    sampled("hidden_size_per_layer_input")(lambda r, s: r.choice((0, 16)))
+
+
+register_samplers()
+
+
+def declared(config_class: type[PreTrainedConfig]) -> Config:
+    """Field → default as the class declares it, the fields common to all classes left out."""
+    common = {field.name for field in dataclasses.fields(PreTrainedConfig)}
+    found: Config = {}
+    for field in dataclasses.fields(config_class):
+        if field.name in common and field.name != "tie_word_embeddings":
+            continue
+        has_factory = field.default_factory is not dataclasses.MISSING
+        found[field.name] = field.default_factory() if has_factory else field.default
+    return found
+
+
+def per_layer_list(name: str, default: Any, base: PreTrainedConfig, sizes: Sizes, rng: Random) -> list[Any] | None:
+    """A list with one entry a layer, its entries taken from those of the default config; None if it is no such list."""
+    full = default if isinstance(default, list | tuple) else getattr(base, name, None)
+    count = getattr(base, "num_hidden_layers", None)
+    if not isinstance(full, list | tuple) or not full or len(full) != count:
+        return None
+    if isinstance(full[0], dict | list):
+        return None
+    kinds = sorted(set(full), key=str)
+    return [rng.choice(kinds) for _ in range(sizes.layers)]
+
+
+def draw_fields(config_class: type[PreTrainedConfig], rng: Random, boldness: float, text_hidden: int | None) -> Config:
+    """Overrides for one config class, sub-configs aside; each field changed with a probability of `boldness`."""
+    sizes = draw_sizes(rng, text_hidden)
+    base = config_class()
+    names = {a: b for a, b in config_class.attribute_map.items()}
+    drawn: Config = {}
+    for name, default in declared(config_class).items():
+        canonical = next((alias for alias, own in names.items() if own == name and alias in SAMPLERS), name)
+        if name in PER_LAYER or isinstance(default, list | tuple):
+            must = isinstance(default, list | tuple)  # the declared list would not fit another number of layers
+            value = per_layer_list(name, default, base, sizes, rng)
+            if value is not None and (must or rng.random() < boldness / 2):
+                drawn[name] = value
+        elif name in LAYER_COUNTS or canonical in LAYER_COUNTS:
+            drawn[name] = sizes.layers
+        elif isinstance(default, bool):
+            often = 0.5 if "bias" in name or "tie" in name else 0.25
+            if name not in NEVER_FLIPPED and rng.random() < often * boldness:
+                drawn[name] = not default
+        elif canonical in SAMPLERS and (default is not None or rng.random() < 0.5) and rng.random() < boldness:
+            drawn[name] = SAMPLERS[canonical](rng, sizes)
+    pad, vocab = getattr(base, "pad_token_id", None), drawn.get("vocab_size")
+    if isinstance(pad, int) and vocab and pad >= vocab:
+        drawn["pad_token_id"] = 0
+    return drawn
+
+
+def draw(config_class: type[PreTrainedConfig], rng: Random, boldness: float, text_hidden: int | None = None) -> Config:
+    """Overrides for a config class and, nested, for its sub-configs."""
+    drawn = draw_fields(config_class, rng, boldness, text_hidden)
+    specs = config_class.sub_configs_defaults
+    for key in sorted(specs, key=lambda name: "text" not in name):
+        sub_config = getattr(config_class(), key, None)
+        if sub_config is None:
+            continue
+        sub = draw(type(sub_config), rng, boldness, text_hidden)
+        if "text" in key:
+            text_hidden = sub.get("hidden_size", getattr(sub_config, "hidden_size", None))
+        if sub:
+            drawn[key] = dict(specs[key].init_kwargs) | {"model_type": sub_config.model_type} | sub
+    return drawn
+
+
+def attempts(model_type: str, seed: int) -> Iterator[Config]:
+    """Random configs, bold ones first."""
+    config_class = CONFIG_MAPPING[model_type]
+    for number in range(60):
+        rng = Random(f"{model_type}/{seed}/{number}")
+        boldness = (0.95, 0.8, 0.6, 0.4, 0.2)[number % 5] if number < 40 else 0.1
+        yield {"model_type": model_type} | draw(config_class, rng, boldness)
+
+
+def variations(model_type: str, count: int, accept: Accept, seed: int = 0) -> list[Config]:
+    """The first `count` distinct random configs that `accept` takes (fewer when 60 draws do not hold as many)."""
+    found: list[Config] = []
+    for config in attempts(model_type, seed):
+        if len(found) == count:
+            break
+        if config not in found and accept(config):
+            found.append(config)
+    return found
