@@ -1,0 +1,1 @@
+"""What the service knows by name: accelerators, built-in models, users' models, and the hub."""
