@@ -1,0 +1,248 @@
+"""Attention in its forms: grouped queries with separate or fused projections, and latent."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from ..config import Config
+from ..operations import Part, Role, Tensor
+from ..trace import Trace, column, columns, row
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The shape of an attention layer: query heads, key-value heads, and the width of each head.
+
+    `rotary_dim` None turns whole heads, 0 none at all. `window` and `chunk` bound what a query sees.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    value_dim: int | None = None
+    rotary_dim: int | None = None
+    window: int | None = None
+    chunk: int | None = None
+    causal: bool = True
+    cached: bool = True
+    softcap: bool = False
+    score_bias: bool = False
+    float32_softmax: bool = True
+    dropout: float = 0.0
+
+    @classmethod
+    def of(cls, config: Config, **changes: object) -> Self:
+        """Heads by the usual field names; partial rotation by `partial_rotary_factor`."""
+        heads, kv_heads = config.heads, config.kv_heads
+        if heads % kv_heads:
+            raise config.wrong("num_key_value_heads", "config_not_divisible", value=kv_heads, of=heads)
+        made = cls(heads, kv_heads, config.head_dim, rotary_dim=rotary_dim(config, config.head_dim))
+        return replace(made, **changes)  # type: ignore[arg-type]
+
+    @property
+    def query_width(self) -> int:
+        """Elements of all queries of a token."""
+        return self.heads * self.head_dim
+
+    @property
+    def key_width(self) -> int:
+        """Elements of all keys of a token."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def value_width(self) -> int:
+        """Elements of all values of a token."""
+        return self.kv_heads * (self.value_dim or self.head_dim)
+
+    @property
+    def out_width(self) -> int:
+        """Elements that enter the output projection."""
+        return self.heads * (self.value_dim or self.head_dim)
+
+
+def rotary_dim(config: Config, head_dim: int) -> int | None:
+    """How many elements of a head are turned; None for all."""
+    share = config.mapping("rope_parameters").get("partial_rotary_factor")
+    if share is None:
+        share = config.get("partial_rotary_factor", config.get("rotary_pct"))
+    return None if share is None or share == 1 else int(head_dim * share)
+
+
+def attend(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads, **options: object) -> Tensor:
+    """The core: queries, keys and values of a token to its mixed values."""
+    return t.attention(
+        q,
+        k,
+        v,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        key_dim=shape.head_dim,
+        value_dim=shape.value_dim,
+        window=shape.window,
+        chunk=shape.chunk,
+        causal=shape.causal,
+        softcap=shape.softcap,
+        bias=shape.score_bias,
+        float32_softmax=shape.float32_softmax,
+        dropout=shape.dropout,
+        cached=shape.cached,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def turn(t: Trace, q: Tensor, k: Tensor, shape: Heads) -> tuple[Tensor, Tensor]:
+    """Rotary positions on queries and keys, where the layer has them."""
+    if shape.rotary_dim == 0:
+        return q, k
+    return t.rotary(q, shape.head_dim, shape.rotary_dim), t.rotary(k, shape.head_dim, shape.rotary_dim)
+
+
+def grouped(
+    t: Trace,
+    x: Tensor,
+    shape: Heads,
+    *,
+    module: str = "self_attn",
+    names: tuple[str, str, str, str] = ("q_proj", "k_proj", "v_proj", "o_proj"),
+    bias: bool = False,
+    key_bias: bool | None = None,
+    out_bias: bool | None = None,
+    qk_norm: str | None = None,
+    qk_style: str = "rms",
+    qk_names: tuple[str, str] = ("q_norm", "k_norm"),
+    qk_bias: bool | None = None,
+    sinks: bool = False,
+    width: int | None = None,
+    transposed: bool = False,
+) -> Tensor:
+    """Separate query, key, value and output projections.
+
+    `qk_norm`: `head` normalises every head by itself, `full` the whole row, before rotation.
+    `key_bias` [bias] tells a key projection that lacks what query and value have.
+    """
+    q_name, k_name, v_name, o_name = names
+    kv_split = column(shape.kv_heads, replicate=True)
+    with t.scope(module):
+        q = t.linear(q_name, x, shape.query_width, bias=bias, split=column(shape.heads))
+        k = t.linear(k_name, x, shape.key_width, bias=bias if key_bias is None else key_bias, split=kv_split)
+        v = t.linear(v_name, x, shape.value_width, bias=bias, split=kv_split)
+        if qk_norm:
+            q = t.norm(qk_names[0], q, style=qk_style, bias=qk_bias, width=_norm_width(shape, q, qk_norm))
+            k = t.norm(qk_names[1], k, style=qk_style, bias=qk_bias, width=_norm_width(shape, k, qk_norm))
+        q, k = turn(t, q, k, shape)
+        sink = t.parameter("sinks", (shape.heads,), split=column(shape.heads)) if sinks else None
+        out = attend(t, q, k, v, shape, sinks=sink)
+        return t.linear(
+            o_name, out, width or x.width, bias=bias if out_bias is None else out_bias, split=row(shape.heads)
+        )
+
+
+def _norm_width(shape: Heads, x: Tensor, kind: str) -> int:
+    return shape.head_dim if kind == "head" else x.width
+
+
+def fused(
+    t: Trace,
+    x: Tensor,
+    shape: Heads,
+    *,
+    module: str = "self_attn",
+    names: tuple[str, str] = ("qkv_proj", "o_proj"),
+    bias: bool = False,
+    out_bias: bool | None = None,
+    transposed: bool = False,
+    width: int | None = None,
+) -> Tensor:
+    """One projection makes queries, keys and values side by side."""
+    parts = (
+        Part(shape.query_width, shape.heads),
+        Part(shape.key_width, shape.kv_heads, True),
+        Part(shape.value_width, shape.kv_heads, True),
+    )
+    with t.scope(module):
+        total = shape.query_width + shape.key_width + shape.value_width
+        split = columns(*parts)
+        qkv = t.linear(names[0], x, total, bias=bias, split=split, transposed=transposed)
+        q, k, v = t.split(qkv, shape.query_width, shape.key_width, shape.value_width)
+        q, k = turn(t, q, k, shape)
+        out = attend(t, q, k, v, shape)
+        return t.linear(
+            names[1],
+            out,
+            width or x.width,
+            bias=bias if out_bias is None else out_bias,
+            split=row(shape.heads),
+            transposed=transposed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): ranks and head widths."""
+
+    heads: int
+    query_rank: int | None
+    kv_rank: int
+    nope_dim: int
+    rope_dim: int
+    value_dim: int
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """By DeepSeek's field names."""
+        return cls(
+            config.heads,
+            config.maybe("q_lora_rank"),
+            config.size("kv_lora_rank"),
+            config.size("qk_nope_head_dim", least=0),
+            config.size("qk_rope_head_dim"),
+            config.size("v_head_dim"),
+        )
+
+    @property
+    def key_dim(self) -> int:
+        """Width of an expanded query or key head."""
+        return self.nope_dim + self.rope_dim
+
+
+def latent(
+    t: Trace,
+    x: Tensor,
+    shape: Latent,
+    *,
+    module: str = "self_attn",
+    bias: bool = False,
+    style: str = "rms",
+    indexer_dim: int = 0,
+) -> Tensor:
+    """Keys and values come out of a low-rank latent; queries too where `query_rank` is set."""
+    a, heads = shape, column(shape.heads)
+    with t.scope(module):
+        q = _latent_queries(t, x, a, bias, style)
+        compressed = t.linear("kv_a_proj_with_mqa", x, a.kv_rank + a.rope_dim, bias=bias)
+        kv, k_rope = t.split(compressed, a.kv_rank, a.rope_dim)
+        kv = t.norm("kv_a_layernorm", kv, style=style)
+        kv = t.linear("kv_b_proj", kv, a.heads * (a.nope_dim + a.value_dim), split=heads)
+        k_nope, v = t.split(kv, a.heads * a.nope_dim, a.heads * a.value_dim)
+        q_nope, q_rope = t.split(q, a.heads * a.nope_dim, a.heads * a.rope_dim)
+        q = t.concat(q_nope, t.rotary(q_rope, a.rope_dim))
+        k_rope = t.rotary(k_rope, a.rope_dim)
+        k = t.concat(k_nope, t.view(k_rope, a.heads * a.rope_dim, kind="expand"))
+        out = t.attention(
+            q,
+            k,
+            v,
+            heads=a.heads,
+            kv_heads=a.heads,
+            key_dim=a.key_dim,
+            value_dim=a.value_dim,
+            latent_parts=(a.kv_rank, a.rope_dim),
+            indexer_dim=indexer_dim,
+        )
+        return t.linear("o_proj", out, x.width, bias=bias, split=row(a.heads))
+
+
+def _latent_queries(t: Trace, x: Tensor, a: Latent, bias: bool, style: str) -> Tensor:
+    if a.query_rank is None:
+        return t.linear("q_proj", x, a.heads * a.key_dim, split=column(a.heads))
+    low = t.norm("q_a_layernorm", t.linear("q_a_proj", x, a.query_rank, bias=bias), style=style)
+    return t.linear("q_b_proj", low, a.heads * a.key_dim, split=column(a.heads), role=Role.LINEAR)

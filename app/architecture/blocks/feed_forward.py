@@ -1,0 +1,162 @@
+"""Feed-forward blocks: gated, fused gated and plain, and mixtures of experts."""
+
+from collections.abc import Sequence
+
+from ..operations import Part, Role, Split, Tensor
+from ..trace import Trace, column, columns, row
+
+
+def gated(
+    t: Trace,
+    x: Tensor,
+    inner: int,
+    *,
+    module: str = "mlp",
+    names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
+    activation: str = "silu",
+    bias: bool = False,
+    width: int | None = None,
+) -> Tensor:
+    """down(act(gate(x)) * up(x)) (arXiv 2002.05202)."""
+    with t.scope(module):
+        gate = t.linear(names[0], x, inner, bias=bias, split=column(inner))
+        up = t.linear(names[1], x, inner, bias=bias, split=column(inner))
+        product = t.multiply(t.elementwise(activation, gate), up)
+        return t.linear(names[2], product, width or x.width, bias=bias, split=row(inner))
+
+
+def fused_gated(
+    t: Trace,
+    x: Tensor,
+    inner: int,
+    *,
+    module: str = "mlp",
+    names: tuple[str, str] = ("gate_up_proj", "down_proj"),
+    activation: str = "silu",
+    bias: bool = False,
+    width: int | None = None,
+) -> Tensor:
+    """The gated block with one matrix for gate and up: Phi-3, GLM."""
+    with t.scope(module):
+        halves = columns(Part(inner, inner), Part(inner, inner))
+        both = t.linear(names[0], x, 2 * inner, bias=bias, split=halves)
+        gate, up = t.split(both, inner, inner, kind="chunk")
+        product = t.multiply(up, t.elementwise(activation, gate))
+        return t.linear(names[1], product, width or x.width, bias=bias, split=row(inner))
+
+
+def plain(
+    t: Trace,
+    x: Tensor,
+    inner: int,
+    *,
+    module: str = "mlp",
+    names: tuple[str, str] = ("up_proj", "down_proj"),
+    activation: str = "gelu",
+    bias: bool = True,
+    transposed: bool = False,
+    dropout: float = 0.0,
+) -> Tensor:
+    """down(act(up(x)))."""
+    with t.scope(module):
+        up = t.linear(names[0], x, inner, bias=bias, split=column(inner), transposed=transposed)
+        hidden = t.elementwise(activation, up)
+        down = t.linear(names[1], hidden, x.width, bias=bias, split=row(inner), transposed=transposed)
+        return t.elementwise("dropout", down, dropout=dropout) if dropout else down
+
+
+def fused_experts(
+    t: Trace,
+    x: Tensor,
+    weights: Tensor,
+    *,
+    count: int,
+    top_k: int,
+    inner: int,
+    module: str = "experts",
+    names: tuple[str, str] = ("gate_up_proj", "down_proj"),
+    gated: bool = True,
+    activation: str = "silu",
+    bias: bool = False,
+    transposed: bool = False,
+) -> Tensor:
+    """Experts stacked in two tensors: [experts, 2 x inner, width] and [experts, width, inner]."""
+    wide = 2 * inner if gated else inner
+    up_shape = (count, x.width, wide) if transposed else (count, wide, x.width)
+    down_shape = (count, inner, x.width) if transposed else (count, x.width, inner)
+    up_dim, down_dim = (2, 1) if transposed else (1, 2)
+    parts = (Part(inner, inner),) * (2 if gated else 1)
+    with t.scope(module):
+        stacked = [
+            t.parameter(names[0], up_shape, Role.EXPERT, split=Split(up_dim, parts), experts=count,
+                        transposed=transposed),
+            t.parameter(names[1], down_shape, Role.EXPERT, split=Split(down_dim, (Part(0, inner),)), experts=count,
+                        transposed=transposed),
+        ]  # fmt: skip
+        if bias:
+            stacked.insert(1, t.parameter(f"{names[0]}_bias", (count, wide), Role.BIAS, split=Split(1, parts),
+                                          experts=count))  # fmt: skip
+            stacked.append(t.parameter(f"{names[1]}_bias", (count, x.width), Role.BIAS, experts=count))
+        return t.experts(x, weights, stacked, count=count, top_k=top_k, width=inner, gated=gated,
+                         activation=activation, biased=bias)  # fmt: skip
+
+
+def router(
+    t: Trace,
+    x: Tensor,
+    count: int,
+    top_k: int,
+    *,
+    name: str = "gate",
+    correction: str | None = None,
+    scoring: str = "softmax",
+    module: bool = False,
+    bias: bool = False,
+    extra: Sequence[tuple[str, tuple[int, ...]]] = (),
+) -> Tensor:
+    """Scores of all experts and the choice of `top_k`; `correction` names a load-balancing buffer."""
+    if module:
+        scores = t.linear(name, x, count, bias=bias, role=Role.ROUTER)
+    else:
+        with t.scope(name):
+            scores = t.linear("weight", x, count, role=Role.ROUTER, module=False)
+            if bias:
+                t.hold(t.parameter("bias", (count,), Role.BIAS))
+    held = (
+        (t.parameter(correction, (count,), Role.ROUTER, buffer=True, dtype="float32"),) if correction else ()
+    )
+    return t.route(scores, count, top_k, *held, scoring=scoring)
+
+
+def sparse(
+    t: Trace,
+    x: Tensor,
+    *,
+    count: int,
+    top_k: int,
+    inner: int,
+    module: str = "mlp",
+    shared_inner: int = 0,
+    shared_name: str = "shared_experts",
+    shared_gate: str | None = None,
+    gate: str = "gate",
+    correction: str | None = None,
+    scoring: str = "softmax",
+    activation: str = "silu",
+    router_bias: bool = False,
+    bias: bool = False,
+    transposed: bool = False,
+    shared_bias: bool = False,
+) -> Tensor:
+    """A mixture of experts, with shared experts beside the routed ones where `shared_inner` is set."""
+    with t.scope(module):
+        weights = router(t, x, count, top_k, name=gate, correction=correction, scoring=scoring, bias=router_bias)
+        out = fused_experts(t, x, weights, count=count, top_k=top_k, inner=inner, activation=activation,
+                            bias=bias, transposed=transposed)  # fmt: skip
+        if shared_inner:
+            shared = gated(t, x, shared_inner, module=shared_name, activation=activation, bias=shared_bias)
+            if shared_gate:
+                score = t.elementwise("sigmoid", t.linear(shared_gate, x, 1, role=Role.ROUTER))
+                shared = t.multiply(score, shared)
+            out = t.add(out, shared)
+        return out

@@ -1,0 +1,102 @@
+"""How a family writes its model down: sections collected in order, under module prefixes."""
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .operations import Axis, Role, Tensor
+from .sections import Block, Section
+from .trace import Trace
+
+
+class ModelBuilder:
+    """Collects sections while a family writes its model down, under a module prefix."""
+
+    def __init__(self) -> None:
+        self.sections: list[Section] = []
+        self.hidden_size = 0
+        self.vocab_size = 0
+        self.notes: dict[str, Any] = {}
+        self._prefix: list[str] = []
+        self._component = ""
+
+    @contextmanager
+    def prefix(self, name: str) -> Iterator[None]:
+        """Module names inside are below `name` (which may be empty)."""
+        self._prefix.append(name)
+        yield
+        self._prefix.pop()
+
+    @contextmanager
+    def component(self, name: str) -> Iterator[None]:
+        """Everything inside belongs to this component (a vision tower, an encoder)."""
+        before, self._component = self._component, name
+        yield
+        self._component = before
+
+    def _path(self, name: str) -> str:
+        return "".join(f"{part}." for part in [*self._prefix, name] if part)
+
+    def single(
+        self,
+        component: str,
+        write: Callable[[Trace], Tensor | None],
+        *,
+        name: str = "",
+        kind: str = "",
+    ) -> None:
+        """One block that stands once: embeddings, final norms, heads, projectors."""
+        trace = Trace()
+        output = write(trace)
+        block = Block(tuple(trace.operations), (), output)
+        self.sections.append(Section(self._component or component, self._path(name), (0,), block, kind))
+
+    def stack(
+        self,
+        count: int,
+        write: Callable[..., Tensor],
+        *,
+        width: int,
+        name: str = "layers.{}",
+        kinds: Callable[[int], Hashable] = lambda index: (),
+        component: str = "decoder",
+        axis: Axis = Axis.TOKENS,
+        shares: bool = False,
+        start: int = 0,
+    ) -> None:
+        """`count` layers; those of equal `kinds(index)` are one block, `write(trace, x, *kind)`."""
+        places: dict[Hashable, list[int]] = {}
+        for index in range(start, start + count):
+            places.setdefault(kinds(index), []).append(index)
+        for kind, indices in places.items():
+            parts = kind if isinstance(kind, tuple) else (kind,)
+            trace = Trace()
+            x = trace.input(width, axis)
+            output = write(trace, x, *parts)
+            label = ", ".join(str(part) for part in parts)
+            self.sections.append(
+                Section(
+                    self._component or component,
+                    self._path(name),
+                    tuple(indices),
+                    Block(tuple(trace.operations), (x,), output),
+                    label,
+                    shares,
+                )
+            )
+
+    def embed(self, name: str, rows: int, width: int) -> None:
+        """The token embedding, which also tells the model's width and vocabulary."""
+        if not self._component:
+            self.hidden_size, self.vocab_size = width, rows
+        self.single("embedding", lambda t: t.embedding(name, rows, width))
+
+    def final_norm(self, name: str, width: int, style: str = "rms", **options: Any) -> None:
+        """The norm after the last layer."""
+        self.single("norm", lambda t: t.norm(name, t.input(width), style=style, **options))
+
+    def head(self, name: str, width: int, rows: int, *, tied: bool, bias: bool = False) -> None:
+        """Logits over the vocabulary; `tied` reuses the embedding's matrix."""
+        self.single(
+            "head", lambda t: t.linear(name, t.input(width), rows, bias=bias, tied=tied, role=Role.HEAD)
+        )

@@ -1,0 +1,90 @@
+"""Reading: what a model remembers of the tokens it has seen.
+
+Two forms of the same description: `transformers` is what that library's cache object holds, to the
+byte; `compact` is what serving runtimes need at least (latent attention keeps its latent, windows keep
+the window).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from .operations import Attention, Convolution, KeyValueCache, Scan, State
+from .sections import Section
+
+Form = Literal["transformers", "compact"]
+ELEMENT_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "int32": 4, "int8": 1, "uint8": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLayer:
+    """Layers of equal memory: how many, what each keeps of a token, and what it keeps of a sequence."""
+
+    count: int
+    keys_values: KeyValueCache | None
+    states: tuple[State, ...] = ()
+
+
+def layers(sections: Iterable[Section]) -> Iterator[CacheLayer]:
+    """Every layer that remembers something, by distinct section."""
+    for section in sections:
+        for operation in section.block.operations:
+            if isinstance(operation, Attention) and operation.cache:
+                yield CacheLayer(section.count, operation.cache)
+            elif isinstance(operation, Scan) and operation.states:
+                yield CacheLayer(section.count, None, operation.states)
+            elif isinstance(operation, Convolution) and operation.state:
+                yield CacheLayer(section.count, None, (operation.state,))
+
+
+def tokens_kept(cache: KeyValueCache, length: int, form: Form) -> int:
+    """How many of `length` tokens a layer keeps.
+
+    transformers keeps window - 1 (the next token completes the window; `DynamicSlidingWindowLayer` in
+    `cache_utils.py`); a runtime needs the whole window.
+    """
+    reach = cache.chunk or cache.window
+    if reach is None:
+        return length
+    return min(length, max(reach - 1, 0) or length) if form == "transformers" else min(length, reach)
+
+
+def token_width(cache: KeyValueCache, form: Form) -> int:
+    """Elements kept of one token."""
+    if form == "compact" and cache.latent:
+        return cache.latent + cache.indexer_dim
+    return cache.width + cache.indexer_dim
+
+
+def state_bytes(sections: Iterable[Section], dtype: str) -> int:
+    """Bytes of recurrent state per sequence; states without a data type of their own have the model's."""
+    return sum(
+        layer.count * state.size * ELEMENT_BYTES[state.dtype or dtype]
+        for layer in layers(sections)
+        for state in layer.states
+    )
+
+
+def cache_bytes(
+    sections: Iterable[Section], batch: int, length: int, dtype: str, form: Form, source: int = 0
+) -> int:
+    """Bytes of keys, values and states of `batch` sequences of `length` tokens."""
+    found = tuple(sections)
+    element = ELEMENT_BYTES[dtype]
+    elements = sum(
+        layer.count
+        * tokens_kept(layer.keys_values, source if layer.keys_values.cross else length, form)
+        * token_width(layer.keys_values, form)
+        for layer in layers(found)
+        if layer.keys_values
+    )
+    return batch * (elements * element + state_bytes(found, dtype))
+
+
+def bytes_per_token(sections: Iterable[Section], dtype: str) -> int:
+    """Bytes that one more token adds while no window is full [compact form]."""
+    return ELEMENT_BYTES[dtype] * sum(
+        layer.count * token_width(layer.keys_values, "compact")
+        for layer in layers(sections)
+        if layer.keys_values and not layer.keys_values.cross
+    )

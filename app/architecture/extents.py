@@ -1,0 +1,46 @@
+"""The sizes a forward pass runs at, and how many rows each axis then has."""
+
+from dataclasses import dataclass
+
+from .operations import Axis, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """`batch` sequences of `length` new tokens over `context` keys [length]; rows of other inputs."""
+
+    batch: int
+    length: int
+    context: int | None = None
+    source: int = 0
+    patches: int = 0
+    image_tokens: int = 0
+
+    @property
+    def keys(self) -> int:
+        """Keys that a new token may see."""
+        return self.length if self.context is None else self.context
+
+    def rows(self, axis: Axis) -> int:
+        """How many rows a tensor of this axis has."""
+        match axis:
+            case Axis.TOKENS:
+                return self.batch * self.length
+            case Axis.PAIRS:
+                return self.batch * self.length * self.keys
+            case Axis.SEQUENCE:
+                return self.length
+            case Axis.BATCH:
+                return self.batch
+            case Axis.SOURCE:
+                return self.batch * self.source
+            case Axis.PATCHES:
+                return self.patches
+            case Axis.IMAGE_TOKENS:
+                return self.image_tokens
+            case Axis.ONE:
+                return 1
+
+    def elements(self, tensor: Tensor) -> int:
+        """How many elements a tensor has."""
+        return self.rows(tensor.axis) * tensor.width

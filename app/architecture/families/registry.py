@@ -1,0 +1,56 @@
+"""Where families sign up: the function that writes a model type down, by that type's name.
+
+A *body* is the part below the language-model head (`LlamaModel`); image-text models nest it under a
+prefix of their own. A *family* is the whole model (`LlamaForCausalLM`).
+"""
+
+from collections.abc import Callable
+
+from ..builder import ModelBuilder
+from ..config import Config
+
+Writer = Callable[[Config, ModelBuilder], None]
+
+BODIES: dict[str, Writer] = {}
+FAMILIES: dict[str, Writer] = {}
+
+
+def body(*model_types: str) -> Callable[[Writer], Writer]:
+    """Sign up a body without a head."""
+
+    def register(write: Writer) -> Writer:
+        for model_type in model_types:
+            BODIES[model_type] = write
+        return write
+
+    return register
+
+
+def family(*model_types: str) -> Callable[[Writer], Writer]:
+    """Sign up a whole model."""
+
+    def register(write: Writer) -> Writer:
+        for model_type in model_types:
+            FAMILIES[model_type] = write
+        return write
+
+    return register
+
+
+def decoder(
+    *model_types: str, prefix: str = "model", head: str = "lm_head", bias: bool = False
+) -> Callable[[Writer], Writer]:
+    """Sign up a body and the causal language model made of it: the body under `prefix`, then a head."""
+
+    def register(write: Writer) -> Writer:
+        body(*model_types)(write)
+
+        def whole(config: Config, model: ModelBuilder) -> None:
+            with model.prefix(prefix):
+                write(config, model)
+            model.head(head, model.hidden_size, config.vocab, tied=config.tied, bias=bias)
+
+        family(*model_types)(whole)
+        return write
+
+    return register

@@ -1,0 +1,70 @@
+"""Reading: floating-point operations of a forward pass, two per multiply-add.
+
+Matrix products only, as profilers count them; attention over the full square of queries and keys
+unless `causal` is asked for.
+"""
+
+from collections.abc import Iterable
+
+from .extents import Extents
+from .operations import Attention, Convolution, Experts, Linear, Operation, Scan
+from .sections import Section
+
+
+def forward_flops(sections: Iterable[Section], extents: Extents, *, causal: bool = False) -> int:
+    """FLOPs of one forward pass with logits at every position."""
+    return sum(
+        section.count * operation_flops(operation, extents, causal=causal)
+        for section in sections
+        for operation in section.block.operations
+    )
+
+
+def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) -> int:
+    """FLOPs of one operation."""
+    match op:
+        case Linear():
+            return linear_flops(op, extents)
+        case Attention():
+            return attention_flops(op, extents, causal)
+        case Experts():
+            matrices = 3 if op.gated else 2
+            return 2 * extents.rows(op.output.axis) * op.top_k * matrices * op.fan_in * op.width
+        case Convolution():
+            return 2 * extents.elements(op.output) * op.kernel * op.channels_in // op.groups
+        case Scan():
+            return scan_flops(op, extents)
+        case _:
+            return 0
+
+
+def linear_flops(op: Linear, extents: Extents) -> int:
+    """2 x rows x fan_in x fan_out; a block-diagonal matrix has 1 / groups of the products."""
+    return 2 * extents.elements(op.output) * op.fan_in // op.groups
+
+
+def attention_flops(op: Attention, extents: Extents, causal: bool) -> int:
+    """Scores and weighted sum: 2 x pairs x heads x (key_dim + value_dim)."""
+    rows = extents.rows(op.output.axis)
+    keys = extents.source if op.cross else (extents.keys if op.causal else rows // max(extents.batch, 1))
+    pairs = rows * keys
+    if causal and op.causal:
+        pairs = extents.batch * causal_pairs(extents.length, keys, op.window or op.chunk)
+    return 2 * pairs * op.heads * (op.key_dim + op.value_dim)
+
+
+def causal_pairs(length: int, keys: int, window: int | None = None) -> int:
+    """Queries x keys that a causal mask leaves, for the last `length` of `keys` positions.
+
+    >>> causal_pairs(4, 4), causal_pairs(4, 4, 2), causal_pairs(1, 10)
+    (10, 7, 10)
+    """
+    reach = min(window or keys, keys)
+    first = keys - length + 1  # keys that the first query sees
+    growing = max(0, min(length, reach - first + 1))
+    return growing * (2 * first + growing - 1) // 2 + (length - growing) * reach
+
+
+def scan_flops(op: Scan, extents: Extents) -> int:
+    """The recurrent form: every token updates and reads a key_dim x value_dim state in each head."""
+    return 2 * 2 * extents.rows(op.output.axis) * op.heads * op.key_dim * op.value_dim

@@ -1,0 +1,326 @@
+"""The words a forward pass is written in: tensors, parameters and some fifteen kinds of operations.
+
+A block records operations once (see `trace.py`); every number the service gives is a reading of that
+record. Nothing here knows a batch size: a tensor has a width (elements per row) and an axis that says
+what its rows are, so a size is `width * rows(axis)`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+
+class Axis(Enum):
+    """What the rows of a tensor stand for."""
+
+    ONE = "one"  # one row, whatever the batch
+    BATCH = "batch"  # one row per sequence
+    SEQUENCE = "sequence"  # one row per position, shared by the batch
+    TOKENS = "tokens"  # one row per token: batch x sequence
+    PAIRS = "pairs"  # one row per query and key: batch x sequence x context
+    SOURCE = "source"  # one row per encoder token: batch x source length
+    PATCHES = "patches"  # one row per vision patch or audio frame, over all inputs
+    IMAGE_TOKENS = "image_tokens"  # one row per token that the tower hands to the language model
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A value in the forward pass: `width` elements on each row of `axis`.
+
+    `storage` names the memory it lives in: a view carries its source's, so that bytes are counted once.
+    """
+
+    id: int
+    axis: Axis
+    width: int
+    storage: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a split dimension: `size` rows in `units` indivisible pieces (heads, mostly).
+
+    `replicate` says that ranks share pieces when there are more ranks than pieces (key-value heads).
+    """
+
+    size: int
+    units: int
+    replicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How tensor parallelism cuts a parameter: along `dim`, part by part."""
+
+    dim: int
+    parts: tuple[Part, ...]
+
+
+class Role(Enum):
+    """What a parameter is for; formats and layouts decide by it."""
+
+    LINEAR = "linear"
+    BIAS = "bias"
+    NORM = "norm"
+    EMBEDDING = "embedding"
+    HEAD = "head"
+    ROUTER = "router"
+    EXPERT = "expert"
+    CONVOLUTION = "convolution"
+    STATE = "state"  # decay, time step and other recurrence parameters
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A weight: `name` is relative to the block that owns it, `shape` as the real module has it.
+
+    `buffer`: saved in checkpoints but not trained. `tied`: the same memory as another parameter, listed
+    elsewhere. `dtype`: set where the implementation fixes it whatever the model's data type.
+    `experts`: how many routed experts are stacked along dimension 0 (0: none).
+    `transposed`: stored input-major, [in, out].
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    role: Role
+    split: Split | None = None
+    dtype: str | None = None
+    buffer: bool = False
+    tied: bool = False
+    experts: int = 0
+    transposed: bool = False
+    checkpoint: tuple[tuple[str, int], ...] = ()  # names and rows it is published under, if not its own
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        product = 1
+        for extent in self.shape:
+            product *= extent
+        return product
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValueCache:
+    """What one attention layer remembers of each token.
+
+    `window`: tokens kept at most (None: all). `chunk`: chunked-local attention, the window restarts.
+    `latent`: elements per token of the compressed form (latent attention), where a runtime may keep
+    that instead of `kv_heads * (key_dim + value_dim)`; `latent_parts` are its pieces.
+    `cross`: keys and values of the encoder's tokens.
+    """
+
+    kv_heads: int
+    key_dim: int
+    value_dim: int
+    window: int | None = None
+    chunk: int | None = None
+    latent_parts: tuple[int, ...] = ()
+    cross: bool = False
+    indexer_dim: int = 0  # keys of a sparse-attention indexer, beside the cache proper
+
+    @property
+    def latent(self) -> int:
+        """Elements per token of the compressed form; 0 where there is none."""
+        return sum(self.latent_parts)
+
+    @property
+    def width(self) -> int:
+        """Elements per token as plain attention keeps them."""
+        return self.kv_heads * (self.key_dim + self.value_dim)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A recurrent state of fixed size: elements per sequence, whatever its length.
+
+    `dtype` None: the model's. `units`: heads (or channels) that tensor parallelism divides it by.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str | None = None
+    units: int = 1
+
+    @property
+    def size(self) -> int:
+        """Elements per sequence."""
+        product = 1
+        for extent in self.shape:
+            product *= extent
+        return product
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of the forward pass: what goes in, what comes out, which parameters it uses.
+
+    `name` is the module's path inside its block ("" for a plain function).
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def output(self) -> Tensor:
+        """The only output."""
+        return self.outputs[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Operation):
+    """y = x W^T + b, `fan_in` to `fan_out`. `module` False: a bare parameter, no adapter can name it.
+
+    `groups` > 1: block-diagonal. `convolution`: stored as [in, out] (GPT-2's Conv1D).
+    """
+
+    fan_in: int = 0
+    fan_out: int = 0
+    module: bool = True
+    groups: int = 1
+    head: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Norm(Operation):
+    """Normalisation of `groups` stretches of `width` elements per row.
+
+    `style` tells the arithmetic, which decides what autograd keeps: `rms` (fp32, weight times the cast
+    result), `rms_wide` (weight times the fp32 result, then cast), `rms_one_plus` (fp32 times 1 + weight),
+    `rms_plain` (no weight), `layer` (LayerNorm), `rms_gated` (with a gate), `group`, `l2`.
+    """
+
+    style: str = "rms"
+    width: int = 0
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding(Operation):
+    """Rows looked up by integers: `rows` x `width`."""
+
+    rows: int = 0
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rotary(Operation):
+    """Rotary positions on `heads` vectors of `head_dim`, the first `rotary_dim` of each turned."""
+
+    heads: int = 0
+    head_dim: int = 0
+    rotary_dim: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attention(Operation):
+    """softmax(q k^T) v with `heads` queries over `kv_heads` keys and values.
+
+    `window`: keys a query sees at most. `causal` False: bidirectional. `cross`: keys of the encoder.
+    `extra_keys`: learned sink logits or stored tokens beside the sequence's own.
+    """
+
+    heads: int = 0
+    kv_heads: int = 0
+    key_dim: int = 0
+    value_dim: int = 0
+    window: int | None = None
+    chunk: int | None = None
+    causal: bool = True
+    cross: bool = False
+    sinks: bool = False
+    softcap: bool = False
+    bias: bool = False  # a learned or ALiBi bias on the scores
+    float32_softmax: bool = True
+    dropout: float = 0.0
+    cache: KeyValueCache | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise(Operation):
+    """A function of every element: `add`, `multiply`, `scale`, `cast`, `silu`, `gelu`, `sigmoid`, ...
+
+    `keeps`: what autograd saves for it is decided by its kind, in the training reading.
+    """
+
+    kind: str = "add"
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class View(Operation):
+    """The same memory seen otherwise: `split`, `slice`, `reshape`, `transpose`."""
+
+    kind: str = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Operation):
+    """Inputs copied into one tensor, side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution(Operation):
+    """A convolution: depthwise causal ones of recurrent mixers, patch embeddings, audio stems.
+
+    `kernel` elements are read per output element and input channel of its group; `state` is what a
+    causal one remembers.
+    """
+
+    channels_in: int = 0
+    channels_out: int = 0
+    kernel: int = 1
+    groups: int = 1
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Operation):
+    """A recurrence over the sequence: `mamba`, `mamba2`, `gated_delta`, `lightning`, `rg_lru`, `rwkv`, ...
+
+    `heads` x `key_dim` x `value_dim` is the state each sequence carries; `chunk` the length that the
+    parallel form works on at once.
+    """
+
+    kind: str = "mamba2"
+    heads: int = 0
+    key_dim: int = 0
+    value_dim: int = 0
+    groups: int = 1
+    chunk: int = 1
+    states: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Operation):
+    """Scores of `experts` per token and the choice of `top_k`; the weight is a parameter or a module."""
+
+    experts: int = 0
+    top_k: int = 0
+    scoring: str = "softmax"
+
+
+@dataclass(frozen=True, slots=True)
+class Experts(Operation):
+    """`count` feed-forward experts of which each token uses `top_k`; `width` is their inner size.
+
+    `fan_in` is the model's width, `gated` tells two input matrices from one.
+    """
+
+    count: int = 0
+    top_k: int = 0
+    fan_in: int = 0
+    width: int = 0
+    gated: bool = True
+    activation: str = "silu"
+    biased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Operation):
+    """Parameters or buffers that a module owns besides its operations (scales, tables, unused weights)."""
+
+

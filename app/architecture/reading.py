@@ -1,0 +1,90 @@
+"""From a `config.json` to an `Architecture`: which lineage it is, and that lineage's description."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidConfig, Problem, UnknownArchitecture
+from ..messages import Message
+from .architecture import Architecture
+from .builder import ModelBuilder
+from .config import Config, defaults
+from .families import FAMILIES
+
+
+def read_config(config: Mapping[str, Any]) -> Architecture:
+    """The architecture that a `config.json` describes.
+
+    Raises `UnknownArchitecture` when it names none or one that is not covered, `InvalidConfig` when its
+    values are impossible.
+    """
+    model_type = find_type(config)
+    write = FAMILIES.get(model_type)
+    if write is None:
+        raise not_covered(model_type)
+    view = Config(config, model_type)
+    builder = ModelBuilder()
+    try:
+        write(view, builder)
+    except (ZeroDivisionError, OverflowError) as impossible:
+        message = Message("config_impossible", {"model_type": model_type})
+        raise InvalidConfig(message, [Problem("config", message)]) from impossible
+    return Architecture(
+        model_type=model_type,
+        config=config,
+        sections=tuple(builder.sections),
+        hidden_size=builder.hidden_size,
+        vocab_size=builder.vocab_size,
+        context_length=_context(view),
+        dtype=_dtype(view),
+        class_name=class_name(config, model_type),
+        kind=str(builder.notes.get("kind", "decoder")),
+        notes=builder.notes,
+    )
+
+
+def find_type(config: Mapping[str, Any]) -> str:
+    """The model type: as stated, else by the class that `architectures` names."""
+    stated = config.get("model_type")
+    if isinstance(stated, str) and stated:
+        return stated
+    classes = config.get("architectures")
+    if isinstance(classes, list) and classes and isinstance(classes[0], str):
+        for model_type, entry in defaults().items():
+            if isinstance(entry, Mapping) and classes[0] in entry.get("classes", {}).values():
+                return model_type
+        raise not_covered(classes[0])
+    message = Message("config_no_type")
+    raise UnknownArchitecture(message, [Problem("config.model_type", message)])
+
+
+def not_covered(name: str, reason: str = "its forward pass is not described here") -> UnknownArchitecture:
+    """The error for a lineage that has no description."""
+    message = Message("architecture_not_covered", {"name": name[:80], "reason": reason})
+    return UnknownArchitecture(message, [Problem("config.model_type", message)])
+
+
+def class_name(config: Mapping[str, Any], model_type: str) -> str:
+    """The class that the checkpoint is for."""
+    stated = config.get("architectures")
+    if isinstance(stated, list) and stated and isinstance(stated[0], str):
+        return stated[0]
+    classes = defaults().get(model_type, {}).get("classes", {})
+    return str(classes.get("causal_lm") or classes.get("base") or "")
+
+
+def _context(view: Config) -> int | None:
+    for source in (view, view.sub("text_config")) if "text_config" in view.data else (view,):
+        for name in ("max_position_embeddings", "max_sequence_length", "max_seq_len", "n_positions", "seq_length"):
+            value = source.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                return value
+    return None
+
+
+def _dtype(view: Config) -> str | None:
+    for data in (view.data, view.data.get("text_config")):
+        if isinstance(data, Mapping):
+            value = data.get("dtype", data.get("torch_dtype"))
+            if isinstance(value, str) and value != "auto":
+                return value.removeprefix("torch.")
+    return None

@@ -1,0 +1,345 @@
+"""Writing a block down: every call records one operation and hands back the tensor it makes.
+
+    trace = Trace()
+    x = trace.input(hidden)
+    with trace.scope("self_attn"):
+        q = trace.linear("q_proj", x, heads * head_dim, split=column(heads))
+
+Names are paths inside the block; `scope` prefixes them as modules nest.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from .operations import (
+    Attention,
+    Axis,
+    Concat,
+    Convolution,
+    Elementwise,
+    Embedding,
+    Experts,
+    Hold,
+    KeyValueCache,
+    Linear,
+    Norm,
+    Operation,
+    Parameter,
+    Part,
+    Role,
+    Rotary,
+    Route,
+    Scan,
+    Split,
+    State,
+    Tensor,
+    View,
+)
+
+
+def column(units: int, size: int | None = None, *, replicate: bool = False) -> Split:
+    """Cut the output dimension in `units` pieces; `size` when only part of the rows is meant."""
+    return Split(0, (Part(size or 0, units, replicate),))
+
+
+def columns(*parts: Part) -> Split:
+    """Cut a fused output dimension part by part (query, key, value; gate, up)."""
+    return Split(0, parts)
+
+
+def row(units: int) -> Split:
+    """Cut the input dimension in `units` pieces."""
+    return Split(1, (Part(0, units),))
+
+
+class Trace:
+    """The record of one block's forward pass, in order."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self._path: list[str] = []
+        self._tensors = 0
+
+    # --- tensors and names -------------------------------------------------------------------
+
+    def tensor(self, width: int, axis: Axis = Axis.TOKENS, of: Tensor | None = None) -> Tensor:
+        """A new value; with `of`, a view that lives in that tensor's storage."""
+        self._tensors += 1
+        return Tensor(self._tensors, axis, width, of.storage if of else self._tensors)
+
+    def input(self, width: int, axis: Axis = Axis.TOKENS) -> Tensor:
+        """A value that another block made."""
+        return self.tensor(width, axis)
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Names inside are below `name`."""
+        self._path.append(name)
+        yield
+        self._path.pop()
+
+    def path(self, name: str) -> str:
+        """The full name inside the block."""
+        return ".".join([*self._path, name]) if name else ".".join(self._path)
+
+    def parameter(
+        self,
+        name: str,
+        shape: Sequence[int],
+        role: Role = Role.OTHER,
+        *,
+        split: Split | None = None,
+        dtype: str | None = None,
+        buffer: bool = False,
+        tied: bool = False,
+        experts: int = 0,
+        transposed: bool = False,
+    ) -> Parameter:
+        """A weight under the present scope (not yet used by any operation)."""
+        return Parameter(self.path(name), tuple(shape), role, split, dtype, buffer, tied, experts, transposed)
+
+    def _add(self, operation: Operation) -> Tensor:
+        self.operations.append(operation)
+        return operation.outputs[0]
+
+    # --- operations with parameters ----------------------------------------------------------
+
+    def linear(
+        self,
+        name: str,
+        x: Tensor,
+        fan_out: int,
+        *,
+        bias: bool = False,
+        split: Split | None = None,
+        role: Role = Role.LINEAR,
+        module: bool = True,
+        transposed: bool = False,
+        tied: bool = False,
+        groups: int = 1,
+        axis: Axis | None = None,
+        fan_in: int | None = None,
+        dtype: str | None = None,
+    ) -> Tensor:
+        """x W^T + b. `transposed` stores [in, out]; `groups` makes it block-diagonal."""
+        width = fan_in or x.width
+        shape = (width, fan_out) if transposed else (fan_out, width // groups)
+        weight_name = f"{name}.weight" if module else name
+        parameters = [
+            self.parameter(weight_name, shape, role, split=split, tied=tied, transposed=transposed, dtype=dtype)
+        ]
+        if bias:
+            bias_split = split if split and split.dim == 0 else None
+            bias_name = f"{name}.bias" if module else f"{name}_bias"
+            parameters.append(self.parameter(bias_name, (fan_out,), Role.BIAS, split=bias_split, dtype=dtype))
+        rows = x.width // width  # a wider tensor is several rows side by side (per-head projections)
+        out = self.tensor(fan_out * max(1, rows), axis or x.axis)
+        return self._add(
+            Linear(
+                self.path(name), (x,), (out,), tuple(parameters), width, fan_out, module, groups, role is Role.HEAD
+            )
+        )
+
+    def norm(
+        self,
+        name: str,
+        x: Tensor,
+        *,
+        style: str = "rms",
+        width: int | None = None,
+        bias: bool | None = None,
+        weight: bool = True,
+        gate: Tensor | None = None,
+        shape: tuple[int, ...] | None = None,
+        dtype: str | None = None,
+        split: Split | None = None,
+    ) -> Tensor:
+        """Normalise stretches of `width` [whole row]; a LayerNorm has a bias unless told otherwise."""
+        width = width or x.width
+        parameters: list[Parameter] = []
+        if weight:
+            parameters.append(self.parameter(f"{name}.weight", shape or (width,), Role.NORM, dtype=dtype, split=split))
+        if bias if bias is not None else (style == "layer" and weight):
+            parameters.append(self.parameter(f"{name}.bias", shape or (width,), Role.NORM, dtype=dtype, split=split))
+        inputs = (x,) if gate is None else (x, gate)
+        out = self.tensor(x.width, x.axis)
+        return self._add(
+            Norm(self.path(name), inputs, (out,), tuple(parameters), style, width, max(1, x.width // width))
+        )
+
+    def embedding(
+        self,
+        name: str,
+        rows: int,
+        width: int,
+        *,
+        axis: Axis = Axis.TOKENS,
+        role: Role = Role.EMBEDDING,
+        module: bool = True,
+        tied: bool = False,
+        split: Split | None = None,
+    ) -> Tensor:
+        """Rows of a table looked up by integers."""
+        weight = self.parameter(f"{name}.weight" if module else name, (rows, width), role, tied=tied, split=split)
+        out = self.tensor(width, axis)
+        return self._add(Embedding(self.path(name), (), (out,), (weight,), rows, width))
+
+    def convolution(
+        self,
+        name: str,
+        x: Tensor,
+        channels_out: int,
+        *,
+        kernel: Sequence[int],
+        groups: int = 1,
+        bias: bool = True,
+        axis: Axis | None = None,
+        channels_in: int | None = None,
+        state: State | None = None,
+        split: Split | None = None,
+    ) -> Tensor:
+        """A convolution over `kernel` extents; depthwise when `groups` equals the channels."""
+        channels_in = channels_in or x.width
+        shape = (channels_out, channels_in // groups, *kernel)
+        parameters = [self.parameter(f"{name}.weight", shape, Role.CONVOLUTION, split=split)]
+        if bias:
+            parameters.append(self.parameter(f"{name}.bias", (channels_out,), Role.BIAS, split=split))
+        reach = 1
+        for extent in kernel:
+            reach *= extent
+        out = self.tensor(channels_out, axis or x.axis)
+        return self._add(
+            Convolution(
+                self.path(name), (x,), (out,), tuple(parameters), channels_in, channels_out, reach, groups, state
+            )
+        )
+
+    def hold(self, *parameters: Parameter) -> None:
+        """Parameters that a module owns and no recorded operation uses."""
+        self.operations.append(Hold(self.path(""), (), (self.tensor(0, Axis.ONE),), parameters))
+
+    # --- operations without parameters -------------------------------------------------------
+
+    def elementwise(self, kind: str, *inputs: Tensor, width: int | None = None, dropout: float = 0.0) -> Tensor:
+        """A function of every element of the inputs, as wide as the widest."""
+        widest = max(inputs, key=lambda tensor: (tensor.axis is Axis.TOKENS, tensor.width))
+        out = self.tensor(width or widest.width, widest.axis)
+        return self._add(Elementwise("", inputs, (out,), (), kind, dropout))
+
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        """a + b."""
+        return self.elementwise("add", a, b)
+
+    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
+        """a * b, a narrower operand broadcast."""
+        return self.elementwise("multiply", a, b)
+
+    def split(self, x: Tensor, *widths: int, kind: str = "split") -> list[Tensor]:
+        """Views of stretches of each row, in `x`'s storage."""
+        outputs = tuple(self.tensor(width, x.axis, of=x) for width in widths)
+        self.operations.append(View("", (x,), outputs, (), kind))
+        return list(outputs)
+
+    def view(self, x: Tensor, width: int | None = None, axis: Axis | None = None, kind: str = "reshape") -> Tensor:
+        """The same memory with other rows."""
+        return self._add(View("", (x,), (self.tensor(width or x.width, axis or x.axis, of=x),), (), kind))
+
+    def concat(self, *inputs: Tensor) -> Tensor:
+        """Inputs side by side, copied."""
+        out = self.tensor(sum(tensor.width for tensor in inputs), inputs[0].axis)
+        return self._add(Concat("", inputs, (out,)))
+
+    def rotary(self, x: Tensor, head_dim: int, rotary_dim: int | None = None) -> Tensor:
+        """Rotary positions on every head of `x`; `rotary_dim` [all] elements of each are turned."""
+        out = self.tensor(x.width, x.axis)
+        return self._add(
+            Rotary("", (x,), (out,), (), x.width // head_dim, head_dim, head_dim if rotary_dim is None else rotary_dim)
+        )
+
+    def attention(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        heads: int,
+        kv_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        window: int | None = None,
+        chunk: int | None = None,
+        causal: bool = True,
+        cross: bool = False,
+        sinks: Parameter | None = None,
+        softcap: bool = False,
+        bias: bool = False,
+        float32_softmax: bool = True,
+        dropout: float = 0.0,
+        cached: bool = True,
+        latent_parts: tuple[int, ...] = (),
+        indexer_dim: int = 0,
+    ) -> Tensor:
+        """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache."""
+        value_dim = value_dim or key_dim
+        cache = (
+            KeyValueCache(kv_heads, key_dim, value_dim, window, chunk, latent_parts, cross, indexer_dim)
+            if cached
+            else None
+        )
+        out = self.tensor(heads * value_dim, q.axis)
+        return self._add(
+            Attention(
+                self.path(""), (q, k, v), (out,), (sinks,) if sinks else (), heads, kv_heads, key_dim, value_dim,
+                window, chunk, causal, cross, sinks is not None, softcap, bias, float32_softmax, dropout, cache,
+            )  # fmt: skip
+        )
+
+    def scan(
+        self,
+        kind: str,
+        inputs: Sequence[Tensor],
+        width: int,
+        parameters: Sequence[Parameter] = (),
+        *,
+        heads: int,
+        key_dim: int,
+        value_dim: int,
+        groups: int = 1,
+        chunk: int = 1,
+        states: tuple[State, ...] = (),
+    ) -> Tensor:
+        """A recurrence over the sequence, `width` elements out per token."""
+        out = self.tensor(width, inputs[0].axis)
+        return self._add(
+            Scan(
+                self.path(""), tuple(inputs), (out,), tuple(parameters), kind, heads, key_dim, value_dim, groups,
+                chunk, states,
+            )  # fmt: skip
+        )
+
+    def route(self, scores: Tensor, experts: int, top_k: int, *extra: Parameter, scoring: str = "softmax") -> Tensor:
+        """The `top_k` experts of each token, by their scores; gives the chosen weights."""
+        out = self.tensor(top_k, scores.axis)
+        return self._add(Route(self.path(""), (scores,), (out,), extra, experts, top_k, scoring))
+
+    def experts(
+        self,
+        x: Tensor,
+        weights: Tensor,
+        parameters: Sequence[Parameter],
+        *,
+        count: int,
+        top_k: int,
+        width: int,
+        gated: bool = True,
+        activation: str = "silu",
+        biased: bool = False,
+    ) -> Tensor:
+        """Each token through its `top_k` of `count` feed-forward experts of inner size `width`."""
+        out = self.tensor(x.width, x.axis)
+        return self._add(
+            Experts(
+                self.path(""), (x, weights), (out,), tuple(parameters), count, top_k, x.width, width, gated,
+                activation, biased,
+            )  # fmt: skip
+        )
