@@ -78,13 +78,14 @@ def raw_defaults(config_class: type[PreTrainedConfig]) -> dict[str, Any]:
 def is_relevant(name: str, config_class: type[PreTrainedConfig]) -> bool:
     if name == "tie_word_embeddings":
         return True
-    return name not in BASE_FIELDS and name not in config_class.sub_configs_defaults and not IRRELEVANT.search(name)
+    is_common = name in BASE_FIELDS or name in config_class.sub_configs_defaults
+    return not is_common and not IRRELEVANT.search(name)
 
 
 def values_of(config: PreTrainedConfig) -> dict[str, Any]:
     """All public attributes of a built config, sub-configs left out."""
-    sub_configs = type(config).sub_configs_defaults
-    return {key: plain(value) for key, value in vars(config).items() if key not in sub_configs and key[0] != "_"}
+    hidden = type(config).sub_configs_defaults
+    return {key: plain(value) for key, value in vars(config).items() if key not in hidden and key[0] != "_"}
 
 
 def altered(value: Any) -> Iterable[Any]:
@@ -102,9 +103,8 @@ def altered(value: Any) -> Iterable[Any]:
 def derived_fields(config_class: type[PreTrainedConfig], raw: dict[str, Any]) -> dict[str, list[str]]:
     """Fields the class fills in by itself, each with the fields seen to influence it."""
     base = values_of(config_class())
-    derived: dict[str, set[str]] = {
-        name: set() for name, value in base.items() if is_relevant(name, config_class) and raw.get(name) != value
-    }
+    filled_in = [name for name, value in base.items() if raw.get(name) != value]
+    derived: dict[str, set[str]] = {name: set() for name in filled_in if is_relevant(name, config_class)}
     for name, value in raw.items():
         if not is_relevant(name, config_class):
             continue
@@ -162,8 +162,8 @@ def describe(model_type: str, config_class: type[PreTrainedConfig]) -> dict[str,
 
 
 def starting_types() -> set[str]:
-    named = {name for key, attribute in MAPPINGS.items() if key != "base" for name in getattr(auto, attribute)}
-    return {name for name in named | set(EXTRA_TYPES) if name in CONFIG_MAPPING_NAMES}
+    tables = [getattr(auto, attribute) for key, attribute in MAPPINGS.items() if key != "base"]
+    return {name for name in {*EXTRA_TYPES}.union(*tables) if name in CONFIG_MAPPING_NAMES}
 
 
 def reachable_classes() -> dict[str, type[PreTrainedConfig]]:
@@ -174,7 +174,7 @@ def reachable_classes() -> dict[str, type[PreTrainedConfig]]:
         name, config_class = queue.pop()
         if name in found:
             if found[name] is not config_class:
-                print(f"two classes for {name}: {found[name].__name__}, {config_class.__name__}", file=sys.stderr)
+                print(f"two classes for {name}: {found[name]}, {config_class}", file=sys.stderr)
             continue
         found[name] = config_class
         for key, spec in config_class.sub_configs_defaults.items():

@@ -1,1 +1,1 @@
-"""Comparisons with the real libraries; they need tests/oracles/requirements.txt and are not part of `make test`."""
+"""Comparisons with the real libraries: they need requirements.txt; `make test` leaves them out."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 Case = dict[str, Any]
+Reader = Callable[[dict[str, Any]], Any]
 DEFAULT_DUMPS = Path("/tmp/oracle-dumps")
 
 
@@ -66,7 +67,8 @@ def flops_differences(architecture: Any, case: Case) -> Iterator[str]:
     ours = architecture.forward_flops(real["batch"], real["length"])
     if ours != real["total"]:
         at = f"{real['batch']} x {real['length']}"
-        yield f"flops at {at}: ours {ours}, real {real['total']} ({ours / real['total'] - 1:+.4%}) {real['by_op']}"
+        off = f"{ours / real['total'] - 1:+.4%}"
+        yield f"flops at {at}: ours {ours}, real {real['total']} ({off}) {real['by_op']}"
 
 
 CHECKS: dict[str, Callable[[Any, Case], Iterator[str]]] = {
@@ -76,7 +78,7 @@ CHECKS: dict[str, Callable[[Any, Case], Iterator[str]]] = {
 }
 
 
-def differences(case: Case, read_config: Callable[[dict[str, Any]], Any]) -> dict[str, list[str]]:
+def differences(case: Case, read_config: Reader) -> dict[str, list[str]]:
     """Check → what differs; a reader that fails is a difference of its own."""
     try:
         architecture = read_config(our_config(case))
@@ -97,7 +99,7 @@ def shown(config: dict[str, Any]) -> str:
     return json.dumps({key: value for key, value in config.items() if key != "model_type"})
 
 
-def report(model_type: str, cases: list[Case], read_config: Callable[[dict[str, Any]], Any], show: int) -> Counter[str]:
+def report(model_type: str, cases: list[Case], read_config: Reader, show: int) -> Counter[str]:
     """Print one line for a type that agrees, its first differences for one that does not."""
     results = [(case, differences(case, read_config)) for case in cases]
     if all(found.get("reading", [""])[0].startswith("UnknownArchitecture") for _, found in results):
@@ -107,7 +109,8 @@ def report(model_type: str, cases: list[Case], read_config: Callable[[dict[str, 
     if not failing:
         print(f"{model_type}: ok ({len(cases)} cases)")
         return failing
-    print(f"{model_type}: " + ", ".join(f"{name} differ in {count}/{len(cases)}" for name, count in failing.items()))
+    counts = ", ".join(f"{name} differ in {count}/{len(cases)}" for name, count in failing.items())
+    print(f"{model_type}: {counts}")
     case, found = min(((c, f) for c, f in results if f), key=lambda item: sum(map(len, item[1].values())))
     print(f"  {case['class']} {shown(case['config'])}")
     for name, lines in found.items():
@@ -130,7 +133,7 @@ def measured(model_type: str) -> list[Case]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("types", nargs="*")
     parser.add_argument("--dumps", type=Path, default=DEFAULT_DUMPS)
     parser.add_argument("--show", type=int, default=8, help="differences shown of each kind")

@@ -13,10 +13,12 @@ import transformers
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Cache, EncoderDecoderCache, PreTrainedConfig, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto import modeling_auto as auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 Shape = tuple[int, ...]
+Layer = list[tuple[str, Tensor]]  # what one layer of a cache holds: attribute path and tensor
 
 # The class that published checkpoints of a type name first; earlier mappings win.
 CLASS_PREFERENCE = (
@@ -71,6 +73,13 @@ def buffers(model: nn.Module) -> dict[str, tuple[Shape, str]]:
     return {name: (tuple(value.shape), dtype_name(value.dtype)) for name, value in kept.items()}
 
 
+def checkpoint_tensors(model: PreTrainedModel) -> dict[str, Shape]:
+    """Name → shape as the library would save them: under the published names, fused tensors taken apart."""
+    kept = parameters(model).keys() | buffers(model).keys()
+    state = {name: value for name, value in model.state_dict().items() if name in kept}
+    return {name: tuple(value.shape) for name, value in revert_weight_conversion(model, state).items()}
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
@@ -117,16 +126,16 @@ def cache_of(output: Any) -> Any:
     return None
 
 
-def cache_layers(cache: Any) -> list[list[tuple[str, Tensor]]]:
-    """The tensors of each layer of a cache; of an encoder-decoder cache first the decoder's own, then the cross ones."""
+def cache_layers(cache: Any) -> list[Layer]:
+    """The tensors of each layer of a cache; with an encoder first the decoder's own, then the cross ones."""
     if isinstance(cache, EncoderDecoderCache):
         return cache_layers(cache.self_attention_cache) + cache_layers(cache.cross_attention_cache)
     layers = cache.layers if isinstance(cache, Cache) else [cache]
     return [list(tensors_in(layer)) for layer in layers]
 
 
-def filled_cache(model: PreTrainedModel, batch: int, length: int) -> list[list[tuple[str, Tensor]]] | None:
-    """Per layer the tensors kept after a forward pass over `length` tokens; None for a model that keeps none."""
+def filled_cache(model: PreTrainedModel, batch: int, length: int) -> list[Layer] | None:
+    """Per layer the tensors kept after a forward pass over `length` tokens; None if the model keeps none."""
     cache = cache_of(run(model, batch, length, use_cache=True))
     return None if cache is None else cache_layers(cache)
 

@@ -15,12 +15,14 @@ from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 Config = dict[str, Any]
+ConfigClass = type[PreTrainedConfig]
 Accept = Callable[[Config], bool]
 
 NEVER_FLIPPED = {
-    "is_decoder", "add_cross_attention", "is_encoder_decoder", "use_cache", "return_dict", "output_hidden_states",
-    "use_mamba_kernels", "use_bidirectional_attention", "use_timm_backbone", "use_pretrained_backbone", "use_mambapy",
-    "add_adapter", "is_training", "position_biased_input", "is_causal", "use_associative_scan",
+    "is_decoder", "add_cross_attention", "is_encoder_decoder", "use_cache", "return_dict", "is_causal",
+    "output_hidden_states", "use_mamba_kernels", "use_mambapy", "use_associative_scan", "use_timm_backbone",
+    "use_bidirectional_attention", "use_pretrained_backbone", "add_adapter", "is_training",
+    "position_biased_input", "output_router_logits", "output_attentions",
 }  # fmt: skip
 PER_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "indexer_types", "ffn_layer_types")
 LAYER_COUNTS = {
@@ -60,81 +62,61 @@ def draw_sizes(rng: Random, text_hidden: int | None) -> Sizes:
     )
 
 
-def width(rng: Random) -> int:
-    return rng.choice((48, 64, 96, 112, 160, 208))
+def choice(*values: Any) -> Callable[[Random, Sizes], Any]:
+    return lambda rng, sizes: rng.choice(values)
 
 
-SAMPLERS: dict[str, Callable[[Random, Sizes], Any]] = {}
+WIDTHS = choice(48, 64, 96, 112, 160, 208)
+SAMPLED: list[tuple[str, Callable[[Random, Sizes], Any]]] = [
+    ("hidden_size d_model n_embd embed_dim emb_dim hidden_dim dim", lambda r, s: s.hidden),
+    ("num_attention_heads n_head num_heads n_heads attention_heads", lambda r, s: s.heads),
+    ("encoder_attention_heads decoder_attention_heads", lambda r, s: s.heads),
+    ("num_key_value_heads multi_query_group_num num_kv_heads", lambda r, s: s.kv_heads),
+    ("head_dim attention_head_dim kv_channels d_kv dim_head", lambda r, s: r.choice((s.head_dim, 16, 32))),
+    ("intermediate_size ffn_dim d_ff n_inner encoder_ffn_dim decoder_ffn_dim ffn_hidden_size", WIDTHS),
+    ("moe_intermediate_size shared_expert_intermediate_size intermediate_size_mlp block_ff_dim", WIDTHS),
+    ("dense_intermediate_size moe_shared_expert_intermediate_size shared_intermediate_size", WIDTHS),
+    ("expert_ffn_hidden_size prefix_dense_intermediate_size", WIDTHS),
+    ("vocab_size", choice(320, 512, 1000, 1003)),
+    ("max_position_embeddings n_positions seq_length n_ctx", choice(256, 512, 640)),
+    ("num_experts num_local_experts n_routed_experts moe_num_experts", lambda r, s: s.experts),
+    ("num_experts_per_tok moe_topk top_k_experts moe_k num_experts_per_token", choice(1, 2)),
+    ("n_group", lambda r, s: s.groups),
+    ("topk_group", lambda r, s: 1 if s.groups == 1 else r.choice((1, 2))),
+    ("n_shared_experts num_shared_experts moe_num_shared_experts", choice(1, 2)),
+    ("first_k_dense_replace num_dense_layers first_dense_layers", lambda r, s: r.randint(0, s.layers)),
+    ("decoder_sparse_step encoder_sparse_step interleave_moe_layer_step", choice(1, 2)),
+    ("mlp_only_layers", lambda r, s: sorted(r.sample(range(s.layers), r.randint(0, s.layers - 1)))),
+    ("sliding_window attention_window_size local_attention attention_chunk_size", choice(8, 12, 20)),
+    ("max_window_layers", lambda r, s: r.randint(0, s.layers)),
+    ("sliding_window_pattern full_attn_every_n_layers full_attention_interval", choice(2, 3)),
+    ("q_lora_rank", choice(None, 24, 40)),
+    ("kv_lora_rank", choice(16, 32, 48)),
+    ("qk_rope_head_dim", choice(8, 16)),
+    ("qk_nope_head_dim v_head_dim", choice(16, 24, 32)),
+    ("state_size mamba_d_state ssm_state_size", choice(8, 16, 32)),
+    ("mamba_d_conv conv_kernel linear_conv_kernel_dim conv_L_cache", choice(3, 4)),
+    ("mamba_expand expand", choice(2)),
+    ("mamba_d_head mamba_head_dim mamba_headdim", lambda r, s: s.head_dim),
+    ("mamba_n_heads mamba_num_heads n_mamba_heads", lambda r, s: 2 * s.heads),
+    ("mamba_n_groups mamba_ngroups n_groups", choice(1, 2)),
+    ("linear_num_key_heads", lambda r, s: s.kv_heads),
+    ("linear_num_value_heads", lambda r, s: s.heads),
+    ("linear_key_head_dim linear_value_head_dim", choice(8, 16, 32)),
+    ("index_head_dim", choice(16, 32)),
+    ("index_n_heads index_topk", choice(2, 4)),
+    ("out_hidden_size text_hidden_size projector_output_dim", lambda r, s: s.text_hidden),
+    ("embedding_size lru_width", lambda r, s: r.choice((None, s.hidden))),
+    ("type_vocab_size", choice(1, 2, 3)),
+    ("num_kv_shared_layers", lambda r, s: r.randint(0, s.layers - 2)),
+    ("chunk_size mamba_chunk_size", choice(16)),
+    ("hidden_size_per_layer_input", choice(0, 16)),
+    (" ".join(LAYER_COUNTS), lambda r, s: s.layers),
+]
+SAMPLERS = {name: sampler for names, sampler in SAMPLED for name in names.split()}
 
 
-def sampled(*names: str) -> Callable[[Callable[[Random, Sizes], Any]], Callable[[Random, Sizes], Any]]:
-    def register(function: Callable[[Random, Sizes], Any]) -> Callable[[Random, Sizes], Any]:
-        SAMPLERS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
-
-
-def register_samplers() -> None:
-    sampled("hidden_size", "d_model", "n_embd", "embed_dim", "emb_dim", "hidden_dim", "dim")(lambda r, s: s.hidden)
-    sampled("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads",
-            "decoder_attention_heads", "attention_heads")(lambda r, s: s.heads)  # fmt: skip
-    sampled("num_key_value_heads", "multi_query_group_num", "num_kv_heads")(lambda r, s: s.kv_heads)
-    sampled("head_dim", "attention_head_dim", "kv_channels", "d_kv", "dim_head")(
-        lambda r, s: r.choice((s.head_dim, s.head_dim, 16, 32))
-    )
-    sampled("intermediate_size", "ffn_dim", "d_ff", "n_inner", "encoder_ffn_dim", "decoder_ffn_dim", "ffn_hidden_size",
-            "moe_intermediate_size", "shared_expert_intermediate_size", "intermediate_size_mlp", "dense_intermediate_size",
-            "moe_shared_expert_intermediate_size", "shared_intermediate_size", "expert_ffn_hidden_size",
-            "prefix_dense_intermediate_size", "block_ff_dim",
-            )(lambda r, s: width(r))  # fmt: skip
-    sampled(*LAYER_COUNTS)(lambda r, s: s.layers)
-    sampled("vocab_size")(lambda r, s: r.choice((320, 512, 1000, 1003)))
-    sampled("max_position_embeddings", "n_positions", "seq_length", "n_ctx")(lambda r, s: r.choice((256, 512, 640)))
-    sampled("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")(lambda r, s: s.experts)
-    sampled("num_experts_per_tok", "moe_topk", "top_k_experts", "moe_k", "num_experts_per_token")(
-        lambda r, s: r.choice((1, 2))
-    )
-    sampled("n_group")(lambda r, s: s.groups)
-    sampled("topk_group")(lambda r, s: 1 if s.groups == 1 else r.choice((1, 2)))
-    sampled("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")(lambda r, s: r.choice((1, 2)))
-    sampled("first_k_dense_replace", "num_dense_layers", "first_dense_layers")(lambda r, s: r.randint(0, s.layers))
-    sampled("decoder_sparse_step", "encoder_sparse_step", "interleave_moe_layer_step")(lambda r, s: r.choice((1, 2)))
-    sampled("mlp_only_layers")(lambda r, s: sorted(r.sample(range(s.layers), r.randint(0, s.layers - 1))))
-    sampled("sliding_window", "attention_window_size", "local_attention", "attention_chunk_size")(
-        lambda r, s: r.choice((8, 12, 20))
-    )
-    sampled("max_window_layers")(lambda r, s: r.randint(0, s.layers))
-    sampled("sliding_window_pattern", "full_attn_every_n_layers", "full_attention_interval")(
-        lambda r, s: r.choice((2, 3))
-    )
-    sampled("q_lora_rank")(lambda r, s: r.choice((None, 24, 40)))
-    sampled("kv_lora_rank")(lambda r, s: r.choice((16, 32, 48)))
-    sampled("qk_rope_head_dim")(lambda r, s: r.choice((8, 16)))
-    sampled("qk_nope_head_dim", "v_head_dim")(lambda r, s: r.choice((16, 24, 32)))
-    sampled("state_size", "mamba_d_state", "ssm_state_size")(lambda r, s: r.choice((8, 16, 32)))
-    sampled("mamba_d_conv", "conv_kernel", "linear_conv_kernel_dim", "conv_L_cache")(lambda r, s: r.choice((3, 4)))
-    sampled("mamba_expand", "expand")(lambda r, s: 2)
-    sampled("mamba_d_head", "mamba_head_dim", "mamba_headdim")(lambda r, s: s.head_dim)
-    sampled("mamba_n_heads", "mamba_num_heads", "n_mamba_heads")(lambda r, s: 2 * s.heads)
-    sampled("mamba_n_groups", "mamba_ngroups", "n_groups")(lambda r, s: r.choice((1, 2)))
-    sampled("linear_num_key_heads")(lambda r, s: s.kv_heads)
-    sampled("linear_num_value_heads")(lambda r, s: s.heads)
-    sampled("linear_key_head_dim", "linear_value_head_dim")(lambda r, s: r.choice((8, 16, 32)))
-    sampled("index_head_dim")(lambda r, s: r.choice((16, 32)))
-    sampled("index_n_heads", "index_topk")(lambda r, s: r.choice((2, 4)))
-    sampled("out_hidden_size", "text_hidden_size", "projector_output_dim")(lambda r, s: s.text_hidden)
-    sampled("embedding_size", "lru_width")(lambda r, s: r.choice((None, s.hidden)))
-    sampled("type_vocab_size")(lambda r, s: r.choice((1, 2, 3)))
-    sampled("num_kv_shared_layers")(lambda r, s: r.randint(0, s.layers - 2))
-    sampled("chunk_size", "mamba_chunk_size")(lambda r, s: 16)
-    sampled("hidden_size_per_layer_input")(lambda r, s: r.choice((0, 16)))
-
-
-register_samplers()
-
-
-def declared(config_class: type[PreTrainedConfig]) -> Config:
+def declared(config_class: ConfigClass) -> Config:
     """Field → default as the class declares it, the fields common to all classes left out."""
     common = {field.name for field in dataclasses.fields(PreTrainedConfig)}
     found: Config = {}
@@ -146,8 +128,10 @@ def declared(config_class: type[PreTrainedConfig]) -> Config:
     return found
 
 
-def per_layer_list(name: str, default: Any, base: PreTrainedConfig, sizes: Sizes, rng: Random) -> list[Any] | None:
-    """A list with one entry a layer, its entries taken from those of the default config; None if it is no such list."""
+def per_layer_list(
+    name: str, default: Any, base: PreTrainedConfig, sizes: Sizes, rng: Random
+) -> list[Any] | None:
+    """One entry a layer, out of those of the default config; None if the field is no such list."""
     full = default if isinstance(default, list | tuple) else getattr(base, name, None)
     count = getattr(base, "num_hidden_layers", None)
     if not isinstance(full, list | tuple) or not full or len(full) != count:
@@ -158,34 +142,41 @@ def per_layer_list(name: str, default: Any, base: PreTrainedConfig, sizes: Sizes
     return [rng.choice(kinds) for _ in range(sizes.layers)]
 
 
-def draw_fields(config_class: type[PreTrainedConfig], rng: Random, boldness: float, text_hidden: int | None) -> Config:
-    """Overrides for one config class, sub-configs aside; each field changed with a probability of `boldness`."""
+def draw_field(
+    name: str, default: Any, base: PreTrainedConfig, sizes: Sizes, rng: Random, boldness: float
+) -> Any:
+    """A new value of one field; the default itself where it is left alone."""
+    aliases = type(base).attribute_map.items()
+    canonical = next((alias for alias, own in aliases if own == name and alias in SAMPLERS), name)
+    if canonical in LAYER_COUNTS:
+        return sizes.layers
+    if name in PER_LAYER or isinstance(default, list | tuple):
+        is_bound = isinstance(default, list | tuple)  # the declared list fits only the declared layer count
+        drawn = is_bound or rng.random() < boldness / 2
+        return (per_layer_list(name, default, base, sizes, rng) if drawn else None) or default
+    if isinstance(default, bool):
+        often = 0.5 if "bias" in name or "tie" in name else 0.25
+        return default ^ (name not in NEVER_FLIPPED and rng.random() < often * boldness)
+    is_set = default is not None or rng.random() < 0.5
+    if canonical in SAMPLERS and is_set and rng.random() < boldness:
+        return SAMPLERS[canonical](rng, sizes)
+    return default
+
+
+def draw_fields(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: int | None) -> Config:
+    """Overrides for one config class, sub-configs aside; `boldness` is the probability of each change."""
     sizes = draw_sizes(rng, text_hidden)
     base = config_class()
-    names = {a: b for a, b in config_class.attribute_map.items()}
-    drawn: Config = {}
-    for name, default in declared(config_class).items():
-        canonical = next((alias for alias, own in names.items() if own == name and alias in SAMPLERS), name)
-        if name in PER_LAYER or isinstance(default, list | tuple):
-            must = isinstance(default, list | tuple)  # the declared list would not fit another number of layers
-            value = per_layer_list(name, default, base, sizes, rng)
-            if value is not None and (must or rng.random() < boldness / 2):
-                drawn[name] = value
-        elif name in LAYER_COUNTS or canonical in LAYER_COUNTS:
-            drawn[name] = sizes.layers
-        elif isinstance(default, bool):
-            often = 0.5 if "bias" in name or "tie" in name else 0.25
-            if name not in NEVER_FLIPPED and rng.random() < often * boldness:
-                drawn[name] = not default
-        elif canonical in SAMPLERS and (default is not None or rng.random() < 0.5) and rng.random() < boldness:
-            drawn[name] = SAMPLERS[canonical](rng, sizes)
+    fields = declared(config_class)
+    values = {name: draw_field(name, fields[name], base, sizes, rng, boldness) for name in fields}
+    drawn = {name: value for name, value in values.items() if value != fields[name]}
     pad, vocab = getattr(base, "pad_token_id", None), drawn.get("vocab_size")
     if isinstance(pad, int) and vocab and pad >= vocab:
         drawn["pad_token_id"] = 0
     return drawn
 
 
-def draw(config_class: type[PreTrainedConfig], rng: Random, boldness: float, text_hidden: int | None = None) -> Config:
+def draw(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: int | None = None) -> Config:
     """Overrides for a config class and, nested, for its sub-configs."""
     drawn = draw_fields(config_class, rng, boldness, text_hidden)
     specs = config_class.sub_configs_defaults
@@ -211,7 +202,7 @@ def attempts(model_type: str, seed: int) -> Iterator[Config]:
 
 
 def variations(model_type: str, count: int, accept: Accept, seed: int = 0) -> list[Config]:
-    """The first `count` distinct random configs that `accept` takes (fewer when 60 draws do not hold as many)."""
+    """The first `count` distinct random configs that `accept` takes, fewer if 60 draws hold fewer."""
     found: list[Config] = []
     for config in attempts(model_type, seed):
         if len(found) == count:
