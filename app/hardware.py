@@ -147,7 +147,8 @@ class Accelerator:
         problems = _problems(fields)
         if problems:
             raise InvalidRequest(problems[0].message, problems)
-        changes = {name: fields[name] for name in (*_NUMBERS, *_COUNTS, *_TEXTS) if fields.get(name) is not None}
+        own = (*_NUMBERS, *_COUNTS, *_TEXTS)
+        changes = {name: fields[name] for name in own if fields.get(name) is not None}
         if changes.get("memory_gb", self.memory_gb) != self.memory_gb:
             changes.setdefault("memory_mib_usable", None)
         if fields.get("tflops"):
@@ -225,4 +226,5 @@ def _problem(path: str, code: str) -> Problem:
 
 def _unknown(path: str, name: str, known: tuple[str, ...]) -> Problem:
     closest = (get_close_matches(name, known, n=1) or [", ".join(known)])[0]
-    return Problem(f"{path}.{name}", Message("gpu_unknown_field", {"field": f"{path}.{name}", "closest": closest}))
+    full = f"{path}.{name}"
+    return Problem(full, Message("gpu_unknown_field", {"field": full, "closest": closest}))

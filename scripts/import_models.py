@@ -5,6 +5,7 @@ A repository that several rows name as their own shape becomes the alias of the 
 """
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -39,6 +40,25 @@ SHORT_NAMES = {
     "dots.llm1.inst": ["dots.llm1"],
 }
 
+# Repositories of the same dimensions that the facts do not list: the other half of a base and chat pair.
+SAME_SHAPE = {
+    "Llama-2-7b-hf": ["meta-llama/Llama-2-7b-chat-hf"],
+    "Llama-2-13b-hf": ["meta-llama/Llama-2-13b-chat-hf"],
+    "Llama-2-70b-hf": ["meta-llama/Llama-2-70b-chat-hf"],
+    "Meta-Llama-3-8B": ["meta-llama/Meta-Llama-3-8B-Instruct"],
+    "Meta-Llama-3-70B": ["meta-llama/Meta-Llama-3-70B-Instruct"],
+    "Llama-3.1-8B": ["meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Meta-Llama-3.1-8B"],
+    "Llama-3.1-70B": ["meta-llama/Llama-3.1-70B-Instruct", "meta-llama/Meta-Llama-3.1-70B"],
+    "Llama-3.1-405B": ["meta-llama/Llama-3.1-405B-Instruct", "meta-llama/Meta-Llama-3.1-405B"],
+    "Llama-3.2-1B": ["meta-llama/Llama-3.2-1B-Instruct"],
+    "Llama-3.2-3B": ["meta-llama/Llama-3.2-3B-Instruct"],
+    "Mistral-7B-v0.1": ["mistralai/Mistral-7B-Instruct-v0.1"],
+    "falcon-7b": ["tiiuae/falcon-7b-instruct"],
+    "falcon-40b": ["tiiuae/falcon-40b-instruct"],
+    "mpt-7b": ["mosaicml/mpt-7b-instruct"],
+    "Kimi-K2-Instruct": ["moonshotai/Kimi-K2-Base"],
+}
+
 # How the facts put it -> how the project puts it.
 WORDING = {
     "written down by the compiler": "recalled",
@@ -64,7 +84,7 @@ def aliases(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     own = {row["repo_id"].lower() for row in rows}
     owner: dict[str, str] = {}
     for row in rows:
-        for alias in row.get("same_shape_repos") or ():
+        for alias in (*(row.get("same_shape_repos") or ()), *SAME_SHAPE.get(row["name"], ())):
             if alias.lower() in own:
                 continue
             if alias not in owner or likeness(alias, row["name"]) > likeness(alias, owner[alias]):
@@ -73,6 +93,15 @@ def aliases(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     for alias, name in sorted(owner.items()):
         found[name].append(alias)
     return found
+
+
+def without_infinity(value: Any) -> Any:
+    """A value of strict JSON: some published files write `Infinity` for a limit that is none."""
+    if isinstance(value, dict):
+        return {key: without_infinity(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_infinity(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def left_out(config: Mapping[str, Any]) -> str | None:
@@ -130,7 +159,7 @@ def main(facts: Path) -> None:
             raise SystemExit(f"{row['name']} is not safe as a folder name")
         folder = FOLDER / row["name"]
         folder.mkdir(parents=True, exist_ok=True)
-        write(folder / "config.json", row["config"])
+        write(folder / "config.json", without_infinity(row["config"]))
         write(folder / "meta.json", meta_file(row, other_names[row["name"]]))
     print(f"{len(rows)} models, {sum(map(len, other_names.values()))} aliases in {FOLDER}")
 

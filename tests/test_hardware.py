@@ -38,7 +38,9 @@ def test_unknown_memory_is_an_error_not_zero() -> None:
 
 
 def test_overrides_replace_and_merge() -> None:
-    gpu = H100.with_overrides({"name": "h100", "memory_gb": 96, "tflops": {"bfloat16": 800}, "price_per_hour": 3})
+    gpu = H100.with_overrides(
+        {"name": "h100", "memory_gb": 96, "tflops": {"bfloat16": 800}, "price_per_hour": 3}
+    )
     assert gpu.memory_bytes_usable == 96 * GIB
     assert gpu.tflops == {"bf16": 800, "fp8": 1979}
     assert gpu.price_per_hour == 3
@@ -108,8 +110,14 @@ def test_peak_by_any_spelling() -> None:
     [
         (Accelerator("m2", "M2", "Apple", "soc", memory_gb=8, verification="partial"), "gpu_memory_shared"),
         (Accelerator("mi250x", "M", "AMD", "gpu", memory_gb=128, devices_seen=2), "gpu_seen_as_several"),
-        (Accelerator("epyc", "E", "AMD", "cpu", memory_gb=6144, verification="partial"), "gpu_memory_is_maximum"),
-        (Accelerator("h20", "H20", "NVIDIA", "gpu", memory_gb=141, verification="unverified"), "gpu_unverified"),
+        (
+            Accelerator("epyc", "E", "AMD", "cpu", memory_gb=6144, verification="partial"),
+            "gpu_memory_is_maximum",
+        ),
+        (
+            Accelerator("h20", "H20", "NVIDIA", "gpu", memory_gb=141, verification="unverified"),
+            "gpu_unverified",
+        ),
     ],
 )
 def test_warnings_say_what_to_know(device: Accelerator, code: str) -> None:

@@ -1,4 +1,4 @@
-"""Reading the registry's JSON files: a broken one is named with its line and stays out, the rest is served."""
+"""Reading the registry's JSON files: a broken one is named with its line and left out, the rest is served."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 PACKAGE = Path(__file__).parents[1]
+Kinds = Mapping[str, type | tuple[type, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def check_fields(path: Path, text: str, content: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> None:
-    """Every field is known and of its kind, numbers above or at zero; raises `BrokenFileError` naming the line."""
+def check_fields(path: Path, text: str, content: Mapping[str, Any], kinds: Kinds) -> None:
+    """Every field is known and of its kind, no number below zero; raises `BrokenFileError` with the line."""
     for name, value in content.items():
         if name not in kinds:
             raise wrong_field(path, text, name, "unknown field")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..errors import InvalidRequest, Problem
 from ..hardware import TFLOPS_KEYS, Accelerator, CloudPrice, custom
 from ..messages import Message
-from .files import BrokenFile, BrokenFileError, check_fields, configs_folder, read_object, wrong_field
+from .files import BrokenFile, BrokenFileError, Kinds, check_fields, configs_folder, read_object, wrong_field
 from .names import NameIndex, normalised, unknown
 
 ALIASES: Final = "aliases.json"
@@ -17,7 +17,7 @@ DEVICE_TYPES: Final = ("gpu", "cpu", "tpu", "soc", "npu")
 VERIFICATIONS: Final = ("two_sources", "partial", "unverified", "none")
 
 _NUMBER: Final = (int, float)
-_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+_KINDS: Final[Kinds] = {
     "name": str,
     "label": str,
     "vendor": str,
@@ -46,9 +46,8 @@ _KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "notes": str,
 }
 # Words that people put before the name of a device, and that say nothing more.
-_MAKERS: Final = frozenset(
-    "nvidia amd intel apple google huawei aws cambricon geforce tesla instinct radeon cloud".split()
-)
+_VENDORS: Final = ("nvidia", "amd", "intel", "apple", "google", "huawei", "aws", "cambricon")
+_BRANDS: Final = ("geforce", "tesla", "instinct", "radeon", "cloud")
 _REQUIRED: Final = ("name", "label", "vendor", "device_type", "verification")
 
 
@@ -180,7 +179,7 @@ class GpuRegistry:
 def _without_maker(name: str) -> str:
     """`NVIDIA GeForce RTX 4090` and `AMD Instinct MI300X` are known without their first words."""
     words = name.replace("-", " ").replace("_", " ").split()
-    while len(words) > 1 and words[0].casefold() in _MAKERS:
+    while len(words) > 1 and words[0].casefold() in (*_VENDORS, *_BRANDS):
         words = words[1:]
     return " ".join(words)
 

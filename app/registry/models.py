@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DomainError
 from ..messages import Message
-from .files import BrokenFile, BrokenFileError, check_fields, configs_folder, read_object, wrong_field
+from .files import BrokenFile, BrokenFileError, Kinds, check_fields, configs_folder, read_object, wrong_field
 from .names import NameIndex, normalised, unknown
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _LAYER_ORDER: Final = (
 _UNCONFIRMED: Final = ("reconstructed", "recalled")
 CONFIG_HOW: Final = ("copy", "copy-derived", *_UNCONFIRMED)
 
-_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+_KINDS: Final[Kinds] = {
     "name": str,
     "repo_id": str,
     "model_type": str,

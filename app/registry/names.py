@@ -1,4 +1,4 @@
-"""Names as people type them: matched without regard to case and to `-`, `_`, `.` and spaces, never by likeness.
+"""Names as people type them: matched whatever the case and the `-`, `_`, `.` and spaces, never by likeness.
 
 Two names may differ in nothing but a separator (`opt-1.3b`, `opt-13b`), so a name is looked up in spellings
 that forgive more and more, and the first spelling that fits anything decides.
@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from ..errors import UnknownName
@@ -75,10 +76,10 @@ class NameIndex(Generic[T]):
 
 def likeness(asked: str, name: str) -> float:
     """How near a name is to the one asked for; families and sizes count more than letters."""
-    one, other = normalised(asked), normalised(name)
+    one, other = normalised(asked.rsplit("/", 1)[-1]), normalised(name)
     letters = SequenceMatcher(None, other, one, autojunk=False).ratio()
-    prefix = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return letters + prefix / max(len(one), 1) + 0.3 * _size_likeness(asked, name)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    return letters + shared / max(len(one), 1) + 0.3 * _size_likeness(asked, name)
 
 
 def _size_likeness(asked: str, name: str) -> float:
