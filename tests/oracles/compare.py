@@ -71,10 +71,19 @@ def flops_differences(architecture: Any, case: Case) -> Iterator[str]:
         yield f"flops at {at}: ours {ours}, real {real['total']} ({off}) {real['by_op']}"
 
 
+def lora_differences(architecture: Any, case: Case) -> Iterator[str]:
+    for rank, targets, real in case.get("lora", []):
+        if isinstance(real, int):
+            ours = architecture.lora_parameters(rank, targets)
+            if ours != real:
+                yield f"lora rank {rank} on {targets}: ours {ours}, real {real}"
+
+
 CHECKS: dict[str, Callable[[Any, Case], Iterator[str]]] = {
     "tensors": tensor_differences,
     "cache": cache_differences,
     "flops": flops_differences,
+    "lora": lora_differences,
 }
 
 

@@ -15,13 +15,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from . import real_model
 from .variations import variations
 
 FLOPS_AT = (2, 80)
 SECONDS_PER_TYPE = 300
+ATTENTION_NAMES = (
+    ("q_proj", "v_proj"), ("query_key_value",), ("qkv_proj",), ("c_attn",), ("query", "value"), ("q", "v"),
+    ("Wqkv",), ("kv_a_proj_with_mqa", "kv_b_proj"), ("in_proj",), ("q_lin", "v_lin"),
+    ("query_proj", "value_proj"),
+)  # fmt: skip
+FEED_FORWARD_NAMES = (
+    ("gate_proj", "up_proj", "down_proj"), ("gate_up_proj", "down_proj"), ("up_proj", "down_proj"),
+    ("fc1", "fc2"), ("c_fc", "c_proj"), ("fc_in", "fc_out"), ("dense_h_to_4h", "dense_4h_to_h"),
+    ("w1", "w2", "w3"), ("wi_0", "wi_1", "wo"), ("wi", "wo"), ("Wi", "Wo"), ("lin1", "lin2"),
+    ("input_linear", "output_linear"), ("out_proj",),
+)  # fmt: skip
 
 
 def windows(config: PreTrainedConfig) -> Iterator[int]:
@@ -63,6 +76,27 @@ def flops_case(model: PreTrainedModel) -> dict[str, Any]:
     return {"batch": FLOPS_AT[0], "length": FLOPS_AT[1], "total": total, "by_op": by_operation}
 
 
+def lora_choices(model: nn.Module) -> list[tuple[int, str | list[str]]]:
+    """(rank, targets) as people choose them: everything, attention, feed-forward, in the type's names."""
+    paths = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    leaves = {path.rpartition(".")[2] for path in paths}
+    attention = next((list(names) for names in ATTENTION_NAMES if leaves.issuperset(names)), None)
+    feed_forward = next((list(names) for names in FEED_FORWARD_NAMES if leaves.issuperset(names)), None)
+    chosen = [(8, "all-linear"), (16, attention), (4, feed_forward), (64, attention and attention[:1])]
+    return [(rank, targets) for rank, targets in chosen if targets]
+
+
+def lora_cases(config: dict[str, Any]) -> list[Any]:
+    return [
+        [rank, targets, attempted(lambda rank=rank, targets=targets: lora_case(config, rank, targets))]
+        for rank, targets in lora_choices(real_model.build(config))
+    ]
+
+
+def lora_case(config: dict[str, Any], rank: int, targets: str | list[str]) -> int:
+    return real_model.lora_parameters(real_model.build(config), r=rank, target_modules=targets)
+
+
 def case(config: dict[str, Any]) -> dict[str, Any]:
     model = real_model.build(config)
     names = real_model.parameters(model).keys() | real_model.buffers(model).keys()
@@ -77,6 +111,7 @@ def case(config: dict[str, Any]) -> dict[str, Any]:
         "keep_in_fp32": sorted(map(str, getattr(model, "_keep_in_fp32_modules", None) or [])),
         "cache": attempted(lambda: cache_cases(model)),
         "flops": attempted(lambda: flops_case(model)),
+        "lora": lora_cases(config) if len(config) > 1 else [],  # the default config is slow to wrap
     }
 
 

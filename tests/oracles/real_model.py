@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Cache, EncoderDecoderCache, PreTrainedConfig, PreTrainedModel
@@ -158,8 +159,7 @@ def forward_flops(model: PreTrainedModel, batch: int, length: int) -> int:
 
 
 def lora_parameters(model: PreTrainedModel, **options: Any) -> int:
-    """Trainable parameters after PEFT has wrapped the model with `LoraConfig(**options)`."""
-    from peft import LoraConfig, get_peft_model
-
-    wrapped = get_peft_model(model, LoraConfig(**options))
+    """Trainable parameters after PEFT has wrapped the model (and changed it) with `LoraConfig(**options)`."""
+    with torch.device(model.device):
+        wrapped = get_peft_model(model, LoraConfig(**options))
     return sum(value.numel() for value in wrapped.parameters() if value.requires_grad)

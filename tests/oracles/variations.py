@@ -25,6 +25,7 @@ NEVER_FLIPPED = {
     "position_biased_input", "output_router_logits", "output_attentions",
 }  # fmt: skip
 PER_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "indexer_types", "ffn_layer_types")
+EXTRA_KINDS = {"layer_types": ("full_attention",)}  # where the default config has layers of one kind only
 LAYER_COUNTS = {
     "num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers", "depth",
     "num_decoder_layers", "num_encoder_layers", "num_blocks", "attention_layers_count",
@@ -138,7 +139,7 @@ def per_layer_list(
         return None
     if isinstance(full[0], dict | list):
         return None
-    kinds = sorted(set(full), key=str)
+    kinds = sorted({*full, *EXTRA_KINDS.get(name, ())} if len(set(full)) == 1 else set(full), key=str)
     return [rng.choice(kinds) for _ in range(sizes.layers)]
 
 
