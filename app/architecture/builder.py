@@ -1,6 +1,6 @@
 """How a family writes its model down: sections collected in order, under module prefixes."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,18 +85,51 @@ class ModelBuilder:
                 )
             )
 
-    def embed(self, name: str, rows: int, width: int) -> None:
-        """The token embedding, which also tells the model's width and vocabulary."""
+    def embed(
+        self,
+        name: str,
+        rows: int,
+        width: int,
+        *,
+        scale: bool = False,
+        dropout: float = 0.0,
+        norm: str | None = None,
+        style: str = "layer",
+        tables: Sequence[tuple[str, int, Axis]] = (),
+    ) -> None:
+        """The token embedding, which also tells the model's width and vocabulary.
+
+        `tables`: learned positions and token types that are added (name, rows, what an index stands for);
+        then a constant factor, a norm and dropout, where there are any.
+        """
         if not self._component:
             self.hidden_size, self.vocab_size = width, rows
-        self.single("embedding", lambda t: t.embedding(name, rows, width))
+
+        def write(t: Trace) -> Tensor:
+            x = t.embedding(name, rows, width)
+            if scale:
+                x = t.elementwise("scale", x)
+            for table, extent, axis in tables:
+                x = t.add(x, t.embedding(table, extent, width, axis=axis))
+            if norm:
+                x = t.norm(norm, x, style=style)
+            return t.elementwise("dropout", x, dropout=dropout) if dropout else x
+
+        self.single("embedding", write)
 
     def final_norm(self, name: str, width: int, style: str = "rms", **options: Any) -> None:
         """The norm after the last layer."""
         self.single("norm", lambda t: t.norm(name, t.input(width), style=style, **options))
 
-    def head(self, name: str, width: int, rows: int, *, tied: bool, bias: bool = False) -> None:
-        """Logits over the vocabulary; `tied` reuses the embedding's matrix."""
-        self.single(
-            "head", lambda t: t.linear(name, t.input(width), rows, bias=bias, tied=tied, role=Role.HEAD)
-        )
+    def head(
+        self, name: str, width: int, rows: int, *, tied: bool, bias: bool = False, after: Sequence[str] = ()
+    ) -> None:
+        """Logits over the vocabulary, and what is done to each; `tied` reuses the embedding's matrix."""
+
+        def write(t: Trace) -> Tensor:
+            logits = t.linear(name, t.input(width), rows, bias=bias, tied=tied, role=Role.HEAD)
+            for kind in after:
+                logits = t.elementwise(kind, logits)
+            return logits
+
+        self.single("head", write)

@@ -35,7 +35,13 @@ class Heads:
         heads, kv_heads = config.heads, config.kv_heads
         if heads % kv_heads:
             raise config.wrong("num_key_value_heads", "config_not_divisible", value=kv_heads, of=heads)
-        made = cls(heads, kv_heads, config.head_dim, rotary_dim=rotary_dim(config, config.head_dim))
+        made = cls(
+            heads,
+            kv_heads,
+            config.head_dim,
+            rotary_dim=rotary_dim(config, config.head_dim),
+            dropout=config.number("attention_dropout", 0.0),
+        )
         return replace(made, **changes)  # type: ignore[arg-type]
 
     @property
@@ -93,7 +99,16 @@ def turn(t: Trace, q: Tensor, k: Tensor, shape: Heads) -> tuple[Tensor, Tensor]:
     """Rotary positions on queries and keys, where the layer has them."""
     if shape.rotary_dim == 0:
         return q, k
-    return t.rotary(q, shape.head_dim, shape.rotary_dim), t.rotary(k, shape.head_dim, shape.rotary_dim)
+    return tuple(turn_heads(t, x, shape.head_dim, shape.rotary_dim) for x in (q, k))  # type: ignore[return-value]
+
+
+def turn_heads(t: Trace, x: Tensor, head_dim: int, rotary_dim: int | None) -> Tensor:
+    """Rotary positions on every head; where only a part is turned, both parts are joined in a new tensor."""
+    if rotary_dim is None or rotary_dim >= head_dim:
+        return t.rotary(x, head_dim)
+    heads = x.width // head_dim
+    turned, passed = t.split(x, heads * rotary_dim, heads * (head_dim - rotary_dim), kind="slice")
+    return t.concat(t.rotary(turned, rotary_dim), passed)
 
 
 def grouped(
@@ -113,11 +128,18 @@ def grouped(
     sinks: bool = False,
     width: int | None = None,
     transposed: bool = False,
+    qk_weight: bool = True,
+    norm_last: bool = False,
+    out_norm: str | None = None,
+    clip: bool = False,
+    query_scale: bool = False,
 ) -> Tensor:
     """Separate query, key, value and output projections.
 
     `qk_norm`: `head` normalises every head by itself, `full` the whole row, before rotation.
-    `key_bias` [bias] tells a key projection that lacks what query and value have.
+    `norm_last` normalises after rotation instead. `key_bias` [bias] tells a key projection that lacks
+    what query and value have. `out_norm` names a norm before the output projection, `clip` bounds all
+    three projections, `query_scale` multiplies queries by a factor of their position.
     """
     q_name, k_name, v_name, o_name = names
     kv_split = column(shape.kv_heads, replicate=True)
@@ -125,12 +147,23 @@ def grouped(
         q = t.linear(q_name, x, shape.query_width, bias=bias, split=column(shape.heads))
         k = t.linear(k_name, x, shape.key_width, bias=bias if key_bias is None else key_bias, split=kv_split)
         v = t.linear(v_name, x, shape.value_width, bias=bias, split=kv_split)
+        if clip:
+            q, k, v = (t.elementwise("clamp", x) for x in (q, k, v))
+        if norm_last:
+            q, k = turn(t, q, k, shape)
         if qk_norm:
-            q = t.norm(qk_names[0], q, style=qk_style, bias=qk_bias, width=_norm_width(shape, q, qk_norm))
-            k = t.norm(qk_names[1], k, style=qk_style, bias=qk_bias, width=_norm_width(shape, k, qk_norm))
-        q, k = turn(t, q, k, shape)
+            q, k = (
+                t.norm(name, x, style=qk_style, bias=qk_bias, weight=qk_weight, width=_norm_width(shape, x, qk_norm))
+                for name, x in zip(qk_names, (q, k), strict=True)
+            )
+        if not norm_last:
+            q, k = turn(t, q, k, shape)
+        if query_scale:
+            q = t.elementwise("scale", q)
         sink = t.parameter("sinks", (shape.heads,), split=column(shape.heads)) if sinks else None
         out = attend(t, q, k, v, shape, sinks=sink)
+        if out_norm:
+            out = t.norm(out_norm, out, style=qk_style)
         return t.linear(
             o_name, out, width or x.width, bias=bias if out_bias is None else out_bias, split=row(shape.heads)
         )

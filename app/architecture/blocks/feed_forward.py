@@ -16,12 +16,16 @@ def gated(
     activation: str = "silu",
     bias: bool = False,
     width: int | None = None,
+    norm: str | None = None,
+    style: str = "rms",
 ) -> Tensor:
-    """down(act(gate(x)) * up(x)) (arXiv 2002.05202)."""
+    """down(act(gate(x)) * up(x)) (arXiv 2002.05202); `norm` names a norm before the last projection."""
     with t.scope(module):
         gate = t.linear(names[0], x, inner, bias=bias, split=column(inner))
         up = t.linear(names[1], x, inner, bias=bias, split=column(inner))
         product = t.multiply(t.elementwise(activation, gate), up)
+        if norm:
+            product = t.norm(norm, product, style=style)
         return t.linear(names[2], product, width or x.width, bias=bias, split=row(inner))
 
 
@@ -56,11 +60,14 @@ def plain(
     bias: bool = True,
     transposed: bool = False,
     dropout: float = 0.0,
+    inner_dropout: float = 0.0,
 ) -> Tensor:
-    """down(act(up(x)))."""
+    """down(act(up(x))), with dropout behind the activation and at the end; `module` may be empty."""
     with t.scope(module):
         up = t.linear(names[0], x, inner, bias=bias, split=column(inner), transposed=transposed)
         hidden = t.elementwise(activation, up)
+        if inner_dropout:
+            hidden = t.elementwise("dropout", hidden, dropout=inner_dropout)
         down = t.linear(names[1], hidden, x.width, bias=bias, split=row(inner), transposed=transposed)
         return t.elementwise("dropout", down, dropout=dropout) if dropout else down
 

@@ -8,6 +8,13 @@ from ..trace import Trace
 Part = Callable[[Trace, Tensor], Tensor]
 
 
+def branch(t: Trace, x: Tensor, dropout: float = 0.0, scale: bool = False) -> Tensor:
+    """What becomes of a branch before it joins the residual: dropout, a constant factor."""
+    if dropout:
+        x = t.elementwise("dropout", x, dropout=dropout)
+    return t.elementwise("scale", x) if scale else x
+
+
 def pre_norm(
     t: Trace,
     x: Tensor,
@@ -17,12 +24,17 @@ def pre_norm(
     names: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm"),
     style: str = "rms",
     bias: bool | None = None,
+    weight: bool = True,
+    dropout: float = 0.0,
+    scale: bool = False,
 ) -> Tensor:
     """x + mixer(norm(x)), then x + feed_forward(norm(x)): Llama and most others."""
-    x = t.add(x, mixer(t, t.norm(names[0], x, style=style, bias=bias)))
+    normed = t.norm(names[0], x, style=style, bias=bias, weight=weight)
+    x = t.add(x, branch(t, mixer(t, normed), dropout, scale))
     if feed_forward is None:
         return x
-    return t.add(x, feed_forward(t, t.norm(names[1], x, style=style, bias=bias)))
+    normed = t.norm(names[1], x, style=style, bias=bias, weight=weight)
+    return t.add(x, branch(t, feed_forward(t, normed), dropout, scale))
 
 
 def post_norm(
@@ -52,10 +64,13 @@ def sandwich(
         "post_feedforward_layernorm",
     ),
     style: str = "rms",
+    scale: bool = False,
 ) -> Tensor:
     """A norm before and after each half, inside the residual: Gemma 2 and 3, GLM-4."""
-    x = t.add(x, t.norm(names[1], mixer(t, t.norm(names[0], x, style=style)), style=style))
-    return t.add(x, t.norm(names[3], feed_forward(t, t.norm(names[2], x, style=style)), style=style))
+    mixed = t.norm(names[1], mixer(t, t.norm(names[0], x, style=style)), style=style)
+    x = t.add(x, branch(t, mixed, scale=scale))
+    fed = t.norm(names[3], feed_forward(t, t.norm(names[2], x, style=style)), style=style)
+    return t.add(x, branch(t, fed, scale=scale))
 
 
 def parallel(
@@ -67,9 +82,10 @@ def parallel(
     names: tuple[str, ...] = ("input_layernorm",),
     style: str = "layer",
     bias: bool | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """x + mixer(norm(x)) + feed_forward(norm'(x)); one name means that both halves share the norm."""
     normed = t.norm(names[0], x, style=style, bias=bias)
-    mixed = mixer(t, normed)
+    mixed = branch(t, mixer(t, normed), dropout)
     second = t.norm(names[1], x, style=style, bias=bias) if len(names) > 1 else normed
-    return t.add(t.add(feed_forward(t, second), mixed), x)
+    return t.add(t.add(branch(t, feed_forward(t, second), dropout), mixed), x)

@@ -46,7 +46,7 @@ def gpt2(c: Config, m: ModelBuilder) -> None:
     m.final_norm("ln_f", c.hidden, style="layer")
 
 
-@decoder("gpt_neox", prefix="gpt_neox", head="embed_out")
+@decoder("gpt_neox", prefix="gpt_neox")
 def gpt_neox(c: Config, m: ModelBuilder) -> None:
     """GPT-NeoX and Pythia (arXiv 2204.06745): rotation of a quarter of each head, parallel residual."""
     heads, bias = Heads.of(c), c.flag("attention_bias", True)

@@ -4,7 +4,7 @@ A *body* is the part below the language-model head (`LlamaModel`); image-text mo
 prefix of their own. A *family* is the whole model (`LlamaForCausalLM`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..builder import ModelBuilder
 from ..config import Config
@@ -37,10 +37,27 @@ def family(*model_types: str) -> Callable[[Writer], Writer]:
     return register
 
 
+def softcap(config: Config) -> Sequence[str]:
+    """cap * tanh(logits / cap), where `final_logit_softcapping` is set."""
+    return ("scale", "tanh", "scale") if config.get("final_logit_softcapping") else ()
+
+
+def scaled(config: Config) -> Sequence[str]:
+    """Logits times a constant."""
+    return ("scale",)
+
+
 def decoder(
-    *model_types: str, prefix: str = "model", head: str = "lm_head", bias: bool = False
+    *model_types: str,
+    prefix: str = "model",
+    head: str = "lm_head",
+    bias: bool = False,
+    after: Callable[[Config], Sequence[str]] | None = None,
 ) -> Callable[[Writer], Writer]:
-    """Sign up a body and the causal language model made of it: the body under `prefix`, then a head."""
+    """Sign up a body and the causal language model made of it: the body under `prefix`, then a head.
+
+    `after` [the soft cap, where the configuration has one] tells what is done to the logits.
+    """
 
     def register(write: Writer) -> Writer:
         body(*model_types)(write)
@@ -48,7 +65,8 @@ def decoder(
         def whole(config: Config, model: ModelBuilder) -> None:
             with model.prefix(prefix):
                 write(config, model)
-            model.head(head, model.hidden_size, config.vocab, tied=config.tied, bias=bias)
+            kinds = (after or softcap)(config)
+            model.head(head, model.hidden_size, config.vocab, tied=config.tied, bias=bias, after=kinds)
 
         family(*model_types)(whole)
         return write
