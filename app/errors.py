@@ -74,6 +74,48 @@ class UnknownName(DomainError):
         super().__init__(message, problems)
 
 
+class NameTaken(DomainError):
+    """A model's name, id or alias that another model has already (409)."""
+
+    code = "name_taken"
+
+
+class BuiltinModel(DomainError):
+    """A built-in model that somebody wants to change or delete (403)."""
+
+    code = "builtin_model"
+
+
+class StoreDown(DomainError):
+    """The place where users' models are kept cannot be read or written (503)."""
+
+    code = "store_unavailable"
+
+
+class HubError(DomainError):
+    """The hub answered something else than what was asked for (502)."""
+
+    code = "hub_failed"
+
+
+class HubNotFound(HubError):
+    """A repository, revision or file that the hub does not have, or does not show (404)."""
+
+    code = "hub_not_found"
+
+
+class HubTimeout(HubError):
+    """The hub took too long (504)."""
+
+    code = "hub_timeout"
+
+
+class HubOffline(HubError):
+    """The service is set to stay off the network (503)."""
+
+    code = "hub_offline"
+
+
 def invalid(field: str, code: str, **params: object) -> InvalidRequest:
     """An `InvalidRequest` with one problem: the common case."""
     message = Message(code, {"field": field, **params})

@@ -1,4 +1,4 @@
-"""Write `configs/gpus/<name>.json` from a file of accelerator facts: `python scripts/import_gpus.py FACTS.jsonl`.
+"""Write `configs/gpus/<name>.json` from accelerator facts: `python scripts/import_gpus.py FACTS.jsonl`.
 
 The facts' links are both directions summed; the files hold one direction. Figures of no value are left out.
 """
