@@ -1,0 +1,33 @@
+"""The WSGI application: settings in, Flask out."""
+
+from flask import Flask
+from flask_cors import CORS
+
+from ..service import Service
+from ..settings import Settings, read_settings
+from ..version import VERSION
+from .documentation import Api, add_documentation, openapi_options
+from .errors import register_error_handlers
+from .parser import LARGEST_BODY
+from .resources import BLUEPRINTS
+from .traffic import log_as_json, watch_traffic
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The service as one WSGI application; settings come from the environment unless given."""
+    settings = settings or read_settings()
+    app = Flask("llm_estimate", static_folder=None)
+    app.config.update(openapi_options(VERSION), MAX_CONTENT_LENGTH=LARGEST_BODY)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["settings"] = settings
+    app.extensions["service"] = Service(settings)
+    log_as_json(settings.access_log)
+    watch_traffic(app)
+    register_error_handlers(app)
+    api = Api(app)
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    add_documentation(app)
+    if settings.cors_origins:
+        CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID"])
+    return app

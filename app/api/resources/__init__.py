@@ -1,0 +1,13 @@
+"""One file a resource; a handler reads what it needs, asks the service and replies."""
+
+from flask_smorest import Blueprint
+
+from . import gpus, health, memory, models, options
+
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    health.blueprint,
+    models.blueprint,
+    gpus.blueprint,
+    options.blueprint,
+    memory.blueprint,
+)

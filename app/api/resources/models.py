@@ -1,0 +1,67 @@
+"""Models: the built-in ones, users' own, and any configuration."""
+
+from typing import Any
+
+from flask import Response
+
+from ..replies import json_reply, language
+from ..schemas.answers import ModelAnswer, ModelsAnswer
+from ..schemas.others import InspectSchema, ModelQuery, ModelsQuery, RegisterSchema, ReplaceSchema
+from ..writes import writes
+from .blueprints import Blueprint, service
+
+blueprint = Blueprint("models", __name__, url_prefix="/api/models", description="Models by name and by config.json")
+
+_QUERY = ModelQuery()
+
+
+@blueprint.get("")
+@blueprint.arguments(ModelsQuery(), location="query")
+@blueprint.response(200, ModelsAnswer())
+def list_models(query: dict[str, Any]) -> Response:
+    """Models by search, family and size; all unless limited."""
+    return json_reply(service().models(query))
+
+
+@blueprint.post("")
+@writes
+@blueprint.arguments(RegisterSchema())
+@blueprint.response(201, ModelAnswer())
+def register(values: dict[str, Any]) -> Response:
+    """Register a model of one's own, from a configuration or from the hub."""
+    return json_reply(service().register(values, language()), 201)
+
+
+@blueprint.post("/inspect")
+@blueprint.arguments(_QUERY, location="query")
+@blueprint.arguments(InspectSchema())
+@blueprint.response(200, ModelAnswer())
+def inspect(query: dict[str, Any], values: dict[str, Any]) -> Response:
+    """What a configuration makes: parameters, cache, layers; with tensors=true every tensor."""
+    return json_reply(service().inspect(values["config"], query, language()))
+
+
+@blueprint.get("/<path:name>")
+@blueprint.arguments(_QUERY, location="query")
+@blueprint.response(200, ModelAnswer())
+def get_model(query: dict[str, Any], name: str) -> Response:
+    """A model by name, hub id or alias."""
+    return json_reply(service().model(name, query, language()))
+
+
+@blueprint.put("/<path:name>")
+@writes
+@blueprint.arguments(ReplaceSchema())
+@blueprint.response(200, ModelAnswer())
+def replace(values: dict[str, Any], name: str) -> Response:
+    """Give a model of one's own another configuration."""
+    return json_reply(service().replace(name, values["config"], language()))
+
+
+@blueprint.delete("/<path:name>")
+@writes
+@blueprint.response(204)
+def delete(name: str) -> Response:
+    """Forget a model of one's own."""
+    service().delete(name)
+    return Response(status=204)

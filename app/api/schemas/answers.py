@@ -1,0 +1,205 @@
+"""What answers look like; published, and what the tests hold every answer against.
+
+Handlers give ready responses, so nothing here runs while serving.
+"""
+
+import marshmallow as ma
+from marshmallow import fields as f
+
+
+class Answer(ma.Schema):
+    """Answers may gain keys; those named here stay."""
+
+    class Meta:
+        unknown = ma.INCLUDE
+
+
+def _required(description: str = "") -> dict[str, object]:
+    return {"required": True, "metadata": {"description": description}}
+
+
+def _sizes(description: str) -> f.Dict:
+    return f.Dict(keys=f.String(), values=f.Integer(), **_required(description))
+
+
+class HealthAnswer(Answer):
+    """Whether the service runs."""
+
+    status = f.String(**_required("ok, or unavailable"))
+    timestamp = f.String(**_required("Now, UTC."))
+    version = f.String(**_required())
+    uptime = f.Float(**_required("[s]"))
+    failures = f.List(f.String())
+
+
+class WarningAnswer(Answer):
+    """Something to know about an answer."""
+
+    code = f.String(**_required("Stable name."))
+    message = f.String(**_required("One sentence, in the language asked for."))
+    params = f.Dict(**_required("The values in the sentence."))
+
+
+class ModelCounts(Answer):
+    """Parameters of a model."""
+
+    total = f.Integer(**_required())
+    active = f.Integer(**_required("Used by one token."))
+    trainable = f.Integer()
+
+
+class ModelInfo(Answer):
+    """The model that an answer is about."""
+
+    name = f.String(**_required())
+    model_type = f.String(**_required())
+    parameters = f.Nested(ModelCounts, required=True)
+
+
+class RankAnswer(Answer):
+    """GPUs that hold the same."""
+
+    role = f.String(**_required())
+    gpus = f.Integer(**_required("How many of them there are."))
+    memory_bytes = _sizes("Of one of them.")
+
+
+class TermAnswer(Answer):
+    """Where one term comes from."""
+
+    term = f.String(**_required())
+    formula = f.String(**_required())
+    values = f.Dict(**_required("What was put into the formula."))
+    bytes = f.Integer(**_required())
+    source = f.String(**_required())
+
+
+class FitAnswer(Answer):
+    """Whether one GPU holds it [bytes]."""
+
+    fits = f.Boolean(**_required())
+    usable_bytes = f.Integer(**_required())
+    budget_bytes = f.Integer(**_required())
+    free_bytes = f.Integer(**_required())
+    utilization = f.Float(**_required("Need over usable."))
+
+
+class MemoryAnswer(Answer):
+    """The answer of a calculation of memory."""
+
+    calculation_type = f.String(**_required())
+    model = f.Nested(ModelInfo, required=True)
+    parameters = f.Dict(**_required("The request with every default resolved."))
+    memory_requirements = f.Dict(keys=f.String(), values=f.String(), **_required("The same for people."))
+    memory_bytes = _sizes("For one GPU, the fullest rank.")
+    cluster_bytes = _sizes("The same keys summed over all GPUs.")
+    per_gpu = f.List(f.Nested(RankAnswer), **_required("Each distinct rank."))
+    explanation = f.List(f.Nested(TermAnswer), metadata={"description": "Left out with explain: false."})
+    warnings = f.List(f.Nested(WarningAnswer), required=True)
+    memory_range_bytes = f.Dict(metadata={"description": "Same keys, each with low and high."})
+    fit = f.Nested(FitAnswer)
+
+
+class InferenceAnswer(MemoryAnswer):
+    """Memory of serving."""
+
+    minimum_bytes = f.Dict(keys=f.String(), values=f.Integer())
+    capacity = f.Dict()
+
+
+class TrainingAnswer(MemoryAnswer):
+    """Memory of training."""
+
+    peak_tensor_bytes = f.Integer()
+    maxima_bytes = f.Dict(keys=f.String(), values=f.Integer())
+    timeline = f.List(f.Dict())
+    peak_phase = f.String()
+    global_batch_size = f.Integer()
+    flops = f.Dict()
+
+
+class DifferenceAnswer(Answer):
+    """One field that varies."""
+
+    field = f.String(**_required())
+    values = f.List(f.Raw(allow_none=True), **_required("In each configuration; null where it failed or is unset."))
+    bytes = f.Dict(**_required("By component: what changing this field alone makes, against the first."))
+
+
+class SummaryAnswer(Answer):
+    """How the configurations compare."""
+
+    by = f.String(**_required("What they are ordered by."))
+    smallest = f.Integer(required=True, allow_none=True, metadata={"description": "Its position, from zero."})
+    largest = f.Integer(required=True, allow_none=True, metadata={"description": "Its position, from zero."})
+    differences = f.List(f.Nested(DifferenceAnswer), required=True)
+
+
+class CompareAnswer(Answer):
+    """Answers or errors in order, and how they differ."""
+
+    calculation_type = f.String(**_required())
+    results = f.List(f.Dict(), **_required("Each an answer or an error."))
+    summary = f.Nested(SummaryAnswer, required=True)
+
+
+class ModelAnswer(Answer):
+    """Everything known of a model."""
+
+    name = f.String(**_required())
+    repo_id = f.String(required=True, allow_none=True)
+    model_type = f.String(**_required())
+    config = f.Dict(**_required())
+    parameters = f.Dict(**_required("total, active, embedding, by_component."))
+    cache_bytes_per_token = f.Integer(**_required("In bfloat16."))
+    checkpoint_bytes = f.Integer(required=True, allow_none=True)
+    context_length = f.Integer(required=True, allow_none=True)
+    license = f.String(required=True, allow_none=True)
+    source = f.String(**_required())
+    layers = f.List(f.Dict(), **_required("Distinct layers and how often each occurs."))
+    warnings = f.List(f.Nested(WarningAnswer), required=True)
+    tensors = f.List(f.Dict())
+    tensors_total = f.Integer()
+    tensors_offset = f.Integer()
+
+
+class ModelLine(Answer):
+    """One model of a listing."""
+
+    name = f.String(**_required())
+    repo_id = f.String(required=True, allow_none=True)
+    model_type = f.String(required=True, allow_none=True)
+    parameters = f.Integer(required=True, allow_none=True)
+
+
+class ModelsAnswer(Answer):
+    """A listing of models."""
+
+    models = f.List(f.Nested(ModelLine), required=True)
+    total = f.Integer(**_required("Before limit and offset."))
+
+
+class GpuAnswer(Answer):
+    """One accelerator."""
+
+    name = f.String(**_required())
+    label = f.String(**_required())
+    vendor = f.String(**_required())
+    device_type = f.String(**_required())
+    memory_gb = f.Float(required=True, allow_none=True)
+    memory_bandwidth_gb_s = f.Float(required=True, allow_none=True)
+    tflops = f.Dict(**_required("Dense, by data type."))
+
+
+class GpusAnswer(Answer):
+    """A listing of accelerators."""
+
+    gpus = f.List(f.Nested(GpuAnswer), required=True)
+    total = f.Integer(**_required())
+
+
+class OptionsAnswer(Answer):
+    """Enumerated fields by calculation."""
+
+    inference = f.Dict(**_required())
+    training = f.Dict(**_required())

@@ -1,0 +1,84 @@
+"""Requests of the other endpoints: compare, models, accelerators."""
+
+from typing import Any
+
+import marshmallow as ma
+
+from .. import choices
+from .base import QuerySchema, StrictSchema
+from .fields import Boolean, Choice, Integer, Number, Object, Strict, Text, rejected
+
+MOST_CONFIGURATIONS = 1000
+
+
+class Configurations(Strict, ma.fields.List):
+    """1 to `MOST_CONFIGURATIONS` requests; what is wrong inside one becomes that one's error."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            description,
+            cls_or_instance=ma.fields.Dict(),
+            required=True,
+            published={"minItems": 1, "maxItems": MOST_CONFIGURATIONS},
+        )
+
+    def accept(self, value: Any, path: str) -> list[Any]:
+        if not isinstance(value, list) or not 1 <= len(value) <= MOST_CONFIGURATIONS:
+            raise rejected(path, "not_configurations", most=MOST_CONFIGURATIONS)
+        return value
+
+
+class CompareSchema(StrictSchema):
+    """The envelope of a compare."""
+
+    calculation_type = Choice("Which calculation.", of=choices.CALCULATIONS, required=True)
+    configurations = Configurations("Requests of that calculation.")
+
+
+class InspectSchema(StrictSchema):
+    """A configuration to read."""
+
+    config = Object("A Hugging Face config.json object.", required=True)
+
+
+class RegisterSchema(StrictSchema):
+    """A model of one's own: a configuration under a name, or a repository of the hub."""
+
+    name = Text("Its name; letters, digits, dots, dashes and underscores.", longest=128)
+    config = Object("A Hugging Face config.json object.")
+    repo_id = Text("Instead: a repository of the hub (owner/name).", longest=200)
+    revision = Text("With repo_id: branch, tag or commit [main].", longest=200)
+
+
+class ReplaceSchema(StrictSchema):
+    """A new configuration for a model of one's own."""
+
+    config = Object("A Hugging Face config.json object.", required=True)
+
+
+class ModelQuery(QuerySchema):
+    """Which tensors an inspection lists."""
+
+    tensors = Boolean("Whether the tensors are listed.")
+    limit = Integer("Most tensors listed [50000].", most=50_000)
+    offset = Integer("Tensors skipped.", least=0)
+
+
+class ModelsQuery(QuerySchema):
+    """Which models are listed."""
+
+    search = Text("Part of the name or id.", longest=200)
+    family = Text("Model type.", longest=100)
+    min_params = Number("Fewest parameters.", most=1e18)
+    max_params = Number("Most parameters.", most=1e18)
+    sort = Choice("Order.", of=choices.SORTS)
+    limit = Integer("Most models listed [all].", most=100_000)
+    offset = Integer("Models skipped [0].", least=0)
+
+
+class GpusQuery(QuerySchema):
+    """Which accelerators are listed."""
+
+    type = Choice("Kind of device.", of=choices.DEVICE_TYPES)
+    vendor = Text("Maker.", longest=100)
+    min_memory_gb = Number("Least memory.", most=1e9)

@@ -1,0 +1,114 @@
+"""The request of `POST /api/memory/training`; defaults are those of the question itself."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ...errors import Problem
+from ...memory.requests import Lora, Offload, TrainingRequest
+from ...messages import Message
+from .. import choices
+from .base import Rule, StrictSchema
+from .defaults import default_of
+from .fields import Boolean, Choice, Integer, Nested, Number, Switch, TextOrObject, Texts
+from .inference import PresentationSchema
+from .model import LARGEST_BATCH, LONGEST, MOST_GPUS, ModelSchema
+
+_default = default_of(TrainingRequest)
+_lora = default_of(Lora)
+_offload = default_of(Offload)
+
+
+def gpus_agree(data: Mapping[str, Any], prefix: str) -> Problem | None:
+    """`num_gpus` is DP x TP x PP x CP, or stands for `data_parallel`."""
+    parts = ("data_parallel", "tensor_parallel", "pipeline_parallel", "context_parallel")
+    counts = [data.get(part, 1) for part in parts]
+    total = data.get("num_gpus")
+    if total is None or not all(type(count) is int and count > 0 for count in (total, *counts)):
+        return None
+    model_parallel = counts[1] * counts[2] * counts[3]
+    expected = model_parallel * counts[0]
+    if total == expected or ("data_parallel" not in data and total % model_parallel == 0):
+        return None
+    field = prefix + "num_gpus"
+    return Problem(field, Message("gpus_disagree", {"field": field, "given": total, "expected": expected}))
+
+
+class LoraSchema(StrictSchema):
+    """Low-rank adapters as PEFT makes them."""
+
+    rank = Integer("Rank.", most=2**16, default=_lora("rank"))
+    alpha = Integer("Scale; changes no size.", most=2**20, default=_lora("alpha"))
+    dropout = Number("Dropout before the adapter.", least=0, most=1, default=_lora("dropout"))
+    target_modules = Texts("all-linear, or names of modules.", word="all-linear", default=_lora("target_modules"))
+    modules_to_save = Texts("Modules trained in full.", default=_lora("modules_to_save"))
+    bias = Choice("Which biases are trained.", of=choices.LORA_BIASES, default=_lora("bias"))
+
+
+class OffloadSchema(StrictSchema):
+    """Where things live that the GPU does not hold."""
+
+    optimizer = Choice("Optimizer states.", of=choices.OFFLOADS, default=_offload("optimizer"))
+    parameters = Choice("Weights.", of=choices.OFFLOADS, default=_offload("parameters"))
+    activations = Choice("Saved activations.", of=choices.OFFLOADS, default=_offload("activations"))
+
+
+class TrainingSchema(ModelSchema, PresentationSchema):
+    """What is trained, by which recipe, and on what."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (*ModelSchema.rules, gpus_agree)
+
+    method = Choice("What is trained.", of=choices.METHODS, default=_default("method"))
+    lora = Nested(LoraSchema, "With lora, qlora and dora: the adapters.", default=None)
+    trainable_parameters = Number(
+        "Percentage of parameters trained, last layers first; with full and freeze.",
+        above=0,
+        most=100,
+        default=_default("trainable_parameters"),
+    )
+    mixed_precision = Choice("Autocast.", of=choices.MIXED_PRECISIONS, default=_default("mixed_precision"))
+    optimizer = Choice("Optimizer.", of=choices.OPTIMIZERS, default=_default("optimizer"))
+    momentum = Number("With SGD.", least=0, most=1, default=_default("momentum"))
+    optimizer_dtype = Choice(
+        "Data type of its states; auto is what it allocates itself.",
+        of=choices.OPTIMIZER_DTYPES,
+        default=_default("optimizer_dtype"),
+    )
+    gradient_dtype = Choice("Data type of gradients [as the recipe].", of=choices.GRADIENT_DTYPES, default=None)
+    master_weights = Boolean("Whether float32 copies of the weights are kept [as the recipe].", default=None)
+    optimizer_foreach = Boolean("Step over lists of tensors [the optimizer's default].", default=None)
+    optimizer_fused = Boolean("Step in one kernel [the optimizer's default].", default=None)
+    gradient_accumulation_steps = Integer(
+        "Micro-batches in a step.", most=LARGEST_BATCH, default=_default("gradient_accumulation_steps")
+    )
+    batch_size = Integer(
+        "Micro-batch of one data-parallel rank.", most=LARGEST_BATCH, default=_default("batch_size")
+    )
+    sequence_length = Integer("Tokens of a sequence.", most=LONGEST, default=_default("sequence_length"))
+    gradient_checkpointing = Switch(
+        "What is recomputed; true is full.",
+        of=choices.CHECKPOINTINGS,
+        true="full",
+        false="none",
+        default=_default("gradient_checkpointing"),
+    )
+    attention = Choice(
+        "Attention implementation.", of=choices.TRAINING_ATTENTIONS, default=_default("attention")
+    )
+    fused_cross_entropy = Boolean("Loss without whole logits.", default=_default("fused_cross_entropy"))
+    compile = Boolean("torch.compile.", default=_default("compile"))
+    framework = Choice("Training framework.", of=choices.FRAMEWORKS, default=_default("framework"))
+    zero_stage = Integer("DeepSpeed ZeRO stage.", least=0, most=3, default=_default("zero_stage"))
+    fsdp = Switch(
+        "Fully sharded; true is FSDP2.", of=choices.FSDP, true="fsdp2", false="none", default=_default("fsdp")
+    )
+    offload = Nested(OffloadSchema, "Where states, weights and activations live.")
+    num_gpus = Integer("DP x TP x PP x CP; may stand for data_parallel.", most=MOST_GPUS)
+    data_parallel = Integer("Replicas.", most=MOST_GPUS, default=_default("data_parallel"))
+    tensor_parallel = Integer("GPUs that share each matrix.", most=MOST_GPUS, default=_default("tensor_parallel"))
+    sequence_parallel = Boolean("Norms split over the tensor group.", default=_default("sequence_parallel"))
+    pipeline_parallel = Integer("Stages of layers.", most=MOST_GPUS, default=_default("pipeline_parallel"))
+    context_parallel = Integer("Shares of the sequence.", most=MOST_GPUS, default=_default("context_parallel"))
+    expert_parallel = Integer("Groups of experts.", most=MOST_GPUS, default=_default("expert_parallel"))
+    gpu = TextOrObject("A name, or an object whose fields override the named one's.", default=_default("gpu"))
+    gpus_per_node = Integer("GPUs in a machine.", most=MOST_GPUS, default=_default("gpus_per_node"))
+    solve_for = Choice("A question to solve beside.", of=choices.TRAINING_QUESTIONS, default=_default("solve_for"))

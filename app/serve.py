@@ -1,0 +1,56 @@
+"""Serving through gunicorn: the options in one place, for `python server.py`, gunicorn.conf.py and the wheel."""
+
+import gc
+import os
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from .settings import Settings
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """Options for gunicorn: the application loaded once, forked to a worker per core, threads in each."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return {
+        "bind": f"{host}:{settings.port}",
+        "workers": settings.workers or os.cpu_count() or 1,
+        "threads": settings.threads,
+        "worker_class": "gthread",
+        "preload_app": True,
+        "max_requests": 0,
+        "keepalive": 15,
+        "graceful_timeout": 10,
+        "control_socket_disable": True,
+        "limit_request_line": 8190,
+        "when_ready": _keep_memory_shared,
+    }
+
+
+def _keep_memory_shared(_server: Any) -> None:
+    """What was loaded before the fork is never collected, so workers go on sharing it."""
+    gc.collect()
+    gc.freeze()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn around an application that exists already."""
+
+    def __init__(self, app: Flask, options: dict[str, Any]) -> None:
+        self.application = app
+        self.options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self.options.items():
+            if name in self.cfg.settings:  # older versions lack some
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self.application
+
+
+def serve(app: Flask, settings: Settings) -> None:
+    """Serve until told to stop."""
+    _Server(app, gunicorn_options(settings)).run()
