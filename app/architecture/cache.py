@@ -1,8 +1,7 @@
 """Reading: what a model remembers of the tokens it has seen.
 
 Two forms of the same description: `transformers` is what that library's cache object holds, to the
-byte; `compact` is what serving runtimes need at least (latent attention keeps its latent, windows keep
-the window).
+byte; `compact` is what serving runtimes need at least. They differ in windows: see `tokens_kept`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,11 +48,9 @@ def tokens_kept(cache: KeyValueCache, length: int, form: Form) -> int:
     return min(length, max(reach - 1, 0) or length) if form == "transformers" else min(length, reach)
 
 
-def token_width(cache: KeyValueCache, form: Form) -> int:
-    """Elements kept of one token."""
-    if form == "compact" and cache.latent:
-        return cache.latent + cache.indexer_dim
-    return cache.width + cache.indexer_dim
+def token_width(cache: KeyValueCache) -> int:
+    """Elements kept of one token: transformers keeps the latent too (5.23, `DeepseekV3Attention`)."""
+    return (cache.latent or cache.width) + cache.indexer_dim
 
 
 def state_bytes(sections: Iterable[Section], dtype: str) -> int:
@@ -74,7 +71,7 @@ def cache_bytes(
     elements = sum(
         layer.count
         * tokens_kept(layer.keys_values, source if layer.keys_values.cross else length, form)
-        * token_width(layer.keys_values, form)
+        * token_width(layer.keys_values)
         for layer in layers(found)
         if layer.keys_values
     )
@@ -84,7 +81,7 @@ def cache_bytes(
 def bytes_per_token(sections: Iterable[Section], dtype: str) -> int:
     """Bytes that one more token adds while no window is full [compact form]."""
     return ELEMENT_BYTES[dtype] * sum(
-        layer.count * token_width(layer.keys_values, "compact")
+        layer.count * token_width(layer.keys_values)
         for layer in layers(sections)
         if layer.keys_values and not layer.keys_values.cross
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from .extents import Extents
 from .operations import Attention, Convolution, Experts, Linear, Operation, Scan
+from .recurrences import scan_flops
 from .sections import Section
 
 
@@ -31,9 +32,9 @@ def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) ->
             matrices = 3 if op.gated else 2
             return 2 * extents.rows(op.output.axis) * op.top_k * matrices * op.fan_in * op.width
         case Convolution():
-            return 2 * extents.elements(op.output) * op.kernel * op.channels_in // op.groups
+            return convolution_flops(op, extents)
         case Scan():
-            return scan_flops(op, extents)
+            return scan_flops(op, extents.batch, extents.length)
         case _:
             return 0
 
@@ -41,6 +42,14 @@ def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) ->
 def linear_flops(op: Linear, extents: Extents) -> int:
     """2 x rows x fan_in x fan_out; a block-diagonal matrix has 1 / groups of the products."""
     return 2 * extents.elements(op.output) * op.fan_in // op.groups
+
+
+def convolution_flops(op: Convolution, extents: Extents) -> int:
+    """2 x outputs x kernel x channels of a group; a causal one also makes the kernel - 1 outputs cut off."""
+    outputs = extents.elements(op.output)
+    if op.state and extents.length > 1:
+        outputs += extents.batch * (op.kernel - 1) * op.output.width
+    return 2 * outputs * op.kernel * op.channels_in // op.groups
 
 
 def attention_flops(op: Attention, extents: Extents, causal: bool) -> int:
@@ -63,8 +72,3 @@ def causal_pairs(length: int, keys: int, window: int | None = None) -> int:
     first = keys - length + 1  # keys that the first query sees
     growing = max(0, min(length, reach - first + 1))
     return growing * (2 * first + growing - 1) // 2 + (length - growing) * reach
-
-
-def scan_flops(op: Scan, extents: Extents) -> int:
-    """The recurrent form: every token updates and reads a key_dim x value_dim state in each head."""
-    return 2 * 2 * extents.rows(op.output.axis) * op.heads * op.key_dim * op.value_dim
