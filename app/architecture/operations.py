@@ -190,7 +190,9 @@ class Norm(Operation):
 
     `style` tells the arithmetic, which decides what autograd keeps: `rms` (fp32, weight times the cast
     result), `rms_wide` (weight times the fp32 result, then cast), `rms_one_plus` (fp32 times 1 + weight),
-    `rms_plain` (no weight), `layer` (LayerNorm), `rms_gated` (with a gate), `group`, `l2`.
+    `rms_plain` (no weight), `layer` (LayerNorm), `layer_wide` (LayerNorm spelled out in fp32 and cast, no
+    bias), `layer_plain` (LayerNorm of the fp32 cast, no weight), `layer_one_plus` (LayerNorm with
+    1 + weight), `rms_gated` (with a gate), `group`, `l2`.
     """
 
     style: str = "rms"

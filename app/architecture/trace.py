@@ -156,10 +156,11 @@ class Trace:
     ) -> Tensor:
         """Normalise stretches of `width` [whole row]; a LayerNorm has a bias unless told otherwise."""
         width = width or x.width
+        weight = weight and not style.endswith("_plain")
         parameters: list[Parameter] = []
         if weight:
             parameters.append(self.parameter(f"{name}.weight", shape or (width,), Role.NORM, dtype=dtype, split=split))
-        if bias if bias is not None else (style == "layer" and weight):
+        if bias if bias is not None else (style in ("layer", "layer_one_plus") and weight):
             parameters.append(self.parameter(f"{name}.bias", shape or (width,), Role.NORM, dtype=dtype, split=split))
         inputs = (x,) if gate is None else (x, gate)
         out = self.tensor(x.width, x.axis)

@@ -67,10 +67,23 @@ class Heads:
 
 def rotary_dim(config: Config, head_dim: int) -> int | None:
     """How many elements of a head are turned; None for all."""
-    share = config.mapping("rope_parameters").get("partial_rotary_factor")
-    if share is None:
-        share = config.get("partial_rotary_factor", config.get("rotary_pct"))
-    return None if share is None or share == 1 else int(head_dim * share)
+    share = rotary_share(config)
+    return None if share == 1 else int(head_dim * share)
+
+
+def rotary_share(config: Config) -> float:
+    """The turned share of a head: as given in any of its places, else the architecture's own, else 1."""
+    for share in (
+        config.mapping("rope_parameters").get("partial_rotary_factor"),
+        config.get("partial_rotary_factor"),
+        config.get("rotary_pct"),
+        config.own_default("rope_parameters", "partial_rotary_factor"),
+    ):
+        if share is not None:
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise config.wrong("partial_rotary_factor", "config_not_number", value=str(share)[:40])
+            return float(share)
+    return 1.0
 
 
 def attend(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads, **options: object) -> Tensor:
@@ -128,7 +141,6 @@ def grouped(
     sinks: bool = False,
     width: int | None = None,
     transposed: bool = False,
-    qk_weight: bool = True,
     norm_last: bool = False,
     out_norm: str | None = None,
     clip: bool = False,
@@ -153,7 +165,7 @@ def grouped(
             q, k = turn(t, q, k, shape)
         if qk_norm:
             q, k = (
-                t.norm(name, x, style=qk_style, bias=qk_bias, weight=qk_weight, width=_norm_width(shape, x, qk_norm))
+                t.norm(name, x, style=qk_style, bias=qk_bias, width=_norm_width(shape, x, qk_norm))
                 for name, x in zip(qk_names, (q, k), strict=True)
             )
         if not norm_last:
@@ -184,8 +196,12 @@ def fused(
     out_bias: bool | None = None,
     transposed: bool = False,
     width: int | None = None,
+    qk_norm: str | None = None,
+    qk_style: str = "rms",
+    qk_names: tuple[str, str] = ("q_norm", "k_norm"),
+    clip: bool = False,
 ) -> Tensor:
-    """One projection makes queries, keys and values side by side."""
+    """One projection makes queries, keys and values side by side; `clip` bounds them."""
     parts = (
         Part(shape.query_width, shape.heads),
         Part(shape.key_width, shape.kv_heads, True),
@@ -195,7 +211,14 @@ def fused(
         total = shape.query_width + shape.key_width + shape.value_width
         split = columns(*parts)
         qkv = t.linear(names[0], x, total, bias=bias, split=split, transposed=transposed)
+        if clip:
+            qkv = t.elementwise("clamp", qkv)
         q, k, v = t.split(qkv, shape.query_width, shape.key_width, shape.value_width)
+        if qk_norm:
+            q, k = (
+                t.norm(name, x, style=qk_style, width=_norm_width(shape, x, qk_norm))
+                for name, x in zip(qk_names, (q, k), strict=True)
+            )
         q, k = turn(t, q, k, shape)
         out = attend(t, q, k, v, shape)
         return t.linear(

@@ -24,16 +24,15 @@ def pre_norm(
     names: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm"),
     style: str = "rms",
     bias: bool | None = None,
-    weight: bool = True,
     dropout: float = 0.0,
     scale: bool = False,
 ) -> Tensor:
     """x + mixer(norm(x)), then x + feed_forward(norm(x)): Llama and most others."""
-    normed = t.norm(names[0], x, style=style, bias=bias, weight=weight)
+    normed = t.norm(names[0], x, style=style, bias=bias)
     x = t.add(x, branch(t, mixer(t, normed), dropout, scale))
     if feed_forward is None:
         return x
-    normed = t.norm(names[1], x, style=style, bias=bias, weight=weight)
+    normed = t.norm(names[1], x, style=style, bias=bias)
     return t.add(x, branch(t, feed_forward(t, normed), dropout, scale))
 
 
