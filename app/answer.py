@@ -33,7 +33,7 @@ def render(
     """The whole answer of one calculation, as plain data; `parameters` are the request's, resolved."""
     fullest = estimate.fullest
     total_name = estimate.total_name
-    needed = _with_total(_bytes_by_name(fullest), total_name)
+    needed = needed_bytes(estimate)
     answer = {
         "calculation_type": calculation,
         "model": describe_model(model, estimate.extra.get("trainable_parameters")),
@@ -52,6 +52,11 @@ def render(
         answer["fit"] = asdict(estimate.fit)
     answer.update((key, value) for key, value in estimate.extra.items() if key != "trainable_parameters")
     return answer
+
+
+def needed_bytes(estimate: Estimate) -> dict[str, int]:
+    """What the fullest rank needs, by component and in total."""
+    return _with_total(_bytes_by_name(estimate.fullest), estimate.total_name)
 
 
 def describe_model(model: Model, trainable: object = None) -> dict[str, Any]:
@@ -77,7 +82,13 @@ def explain(term: Term, language: Language) -> dict[str, Any]:
     texts = catalogue().get(term.formula)
     formula = Message(term.formula, term.values).text(language) if texts else term.formula
     values = dict(term.values)
-    return {"term": term.name, "formula": formula, "values": values, "bytes": term.bytes, "source": term.source}
+    return {
+        "term": term.name,
+        "formula": formula,
+        "values": values,
+        "bytes": term.bytes,
+        "source": term.source,
+    }
 
 
 def _bytes_by_name(rank: Rank) -> dict[str, int]:

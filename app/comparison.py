@@ -70,9 +70,15 @@ class Comparison:
             for name in names
         }
         values = [None if parts is None else _shown(parts.get(group, {})) for parts in self._parts]
-        return {"field": group, "values": values, "bytes": {name: row for name, row in deltas.items() if any(row)}}
+        return {
+            "field": group,
+            "values": values,
+            "bytes": {name: row for name, row in deltas.items() if any(row)},
+        }
 
-    def _changed(self, group: str, first: Mapping[str, Values], parts: Mapping[str, Values] | None) -> Sizes | None:
+    def _changed(
+        self, group: str, first: Mapping[str, Values], parts: Mapping[str, Values] | None
+    ) -> Sizes | None:
         """The sizes of the first configuration with one group of fields changed to another's."""
         if parts is None:
             return None
@@ -80,7 +86,9 @@ class Comparison:
         key = _key(mixed)
         if key not in self._known and self._extra < _MOST_EXTRA:
             self._extra += 1
-            self._known[key] = self._estimate({name: value for part in mixed.values() for name, value in part.items()})
+            self._known[key] = self._estimate(
+                {name: value for part in mixed.values() for name, value in part.items()}
+            )
         return self._known.get(key)
 
 
@@ -102,5 +110,7 @@ def _varies(group: str, first: Mapping[str, Values], parts: Mapping[str, Values]
 
 def _shown(part: Values) -> Any:
     """A group's one value as such; several as an object; a configuration by its type."""
-    shown = {name: value.get("model_type", "config") if name == "config" else value for name, value in part.items()}
+    shown = {
+        name: value.get("model_type", "config") if name == "config" else value for name, value in part.items()
+    }
     return next(iter(shown.values())) if len(shown) == 1 else shown or None

@@ -74,7 +74,12 @@ def _layer(section: Section) -> dict[str, Any]:
 def gpu(device: Accelerator, aliases: tuple[str, ...]) -> dict[str, Any]:
     """An accelerator as plain data."""
     plain = {field.name: _plain(getattr(device, field.name)) for field in fields(device)}
-    return {**plain, "memory_bytes_usable": _usable(device), "price_per_hour": device.price_per_hour, "aliases": list(aliases)}
+    return {
+        **plain,
+        "memory_bytes_usable": _usable(device),
+        "price_per_hour": device.price_per_hour,
+        "aliases": list(aliases),
+    }
 
 
 def _usable(device: Accelerator) -> int | None:

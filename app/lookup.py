@@ -55,7 +55,9 @@ class Lookup:
             return Found(Model(architecture, name_of(config), **stored), architecture.warnings)
         match = self.named(values["model_name"])
         architecture = match.entry.architecture
-        return Found(Model(architecture, match.entry.name, **stored), (*match.warnings, *architecture.warnings))
+        return Found(
+            Model(architecture, match.entry.name, **stored), (*match.warnings, *architecture.warnings)
+        )
 
     def named(self, name: str) -> ModelMatch:
         """A built-in or user's model by name, hub id or alias; raises `UnknownName` with the closest."""
@@ -74,7 +76,9 @@ class Lookup:
 
     @cached_property
     def _kin(self) -> tuple[Kin, ...]:
-        dense = (entry for entry in self.models.builtin if entry.model_type in _LENDERS and entry.parameters_total)
+        dense = (
+            entry for entry in self.models.builtin if entry.model_type in _LENDERS and entry.parameters_total
+        )
         found = (kin_of(entry.name, entry.parameters_total or 0, entry.config) for entry in dense)
         return tuple(kin for kin in found if kin)
 

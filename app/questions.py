@@ -114,4 +114,6 @@ def _model_parallel(values: Values) -> int:
 def _check_context(request: InferenceRequest | TrainingRequest, warnings: list[Message]) -> None:
     context = request.model.architecture.context_length
     if context is not None and request.sequence_length > context:
-        warnings.append(Message("longer_than_context", {"length": request.sequence_length, "context": context}))
+        warnings.append(
+            Message("longer_than_context", {"length": request.sequence_length, "context": context})
+        )

@@ -1,4 +1,4 @@
-"""Serving through gunicorn: the options in one place, for `python server.py`, gunicorn.conf.py and the wheel."""
+"""Serving through gunicorn: its options in one place, whoever starts it."""
 
 import gc
 import os

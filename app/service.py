@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
 from . import inspection
-from .answer import Style, render, warning
+from .answer import Style, needed_bytes, render, warning
 from .comparison import Comparison
 from .errors import DomainError
 from .lookup import Lookup, name_of
@@ -18,6 +18,7 @@ from .memory.requests import InferenceRequest, TrainingRequest
 from .memory.training import estimate_training
 from .messages import Language
 from .questions import Question, inference_question, training_question
+from .registry.hub import HubClient
 from .registry.models import ModelEntry, select
 from .settings import Settings
 
@@ -33,6 +34,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.lookup = Lookup(settings)
+        self._hub = HubClient(settings.hub_endpoint, settings.hub_token, settings.hub_offline)
 
     def memory(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/memory/inference` or `/training`; raises `DomainError`."""
@@ -106,7 +108,10 @@ class Service:
     def gpus(self, query: Values) -> Answer:
         """The answer of `GET /api/gpus`."""
         found = self.lookup.gpus.list(query.get("type"), query.get("vendor"), query.get("min_memory_gb"))
-        return {"gpus": [inspection.gpu(each, self.lookup.gpus.aliases(each.name)) for each in found], "total": len(found)}
+        return {
+            "gpus": [inspection.gpu(each, self.lookup.gpus.aliases(each.name)) for each in found],
+            "total": len(found),
+        }
 
     def gpu(self, name: str, language: Language = "en") -> Answer:
         """The answer of `GET /api/gpus/{name}`."""
@@ -125,6 +130,8 @@ class Service:
         return found
 
     def _new_entry(self, values: Values) -> ModelEntry:
+        if (repo_id := values.get("repo_id")) is not None:
+            return self._hub.model(repo_id, values.get("revision")).entry(values.get("name"))
         return ModelEntry(values["name"], None, values["config"], source="user", builtin=False)
 
     def _answer(self, calculation: Calculation, values: Values, language: Language, explain: bool) -> Answer:
@@ -143,9 +150,10 @@ class Service:
     def _sizes(self, calculation: Calculation, values: Values) -> Mapping[str, int] | None:
         """The bytes of one configuration, or None where it has none."""
         try:
-            return self._answer(calculation, values, "en", explain=False)["memory_bytes"]
+            _, estimate = self._ask(calculation, values)
         except DomainError:
             return None
+        return needed_bytes(estimate)
 
 
 def _with_tensors(answer: Answer, entry: ModelEntry, query: Values) -> Answer:

@@ -39,7 +39,9 @@ SETTINGS: Final = (
     Setting("workers", "LLM_ESTIMATE_WORKERS", "0", "worker processes; 0 is one per core", int),
     Setting("threads", "LLM_ESTIMATE_THREADS", "4", "threads of each worker", int),
     Setting("token", "LLM_ESTIMATE_TOKEN", "", "bearer token that allows writes on any bind", _optional),
-    Setting("cors_origins", "LLM_ESTIMATE_CORS_ORIGINS", "", "origins, comma separated; empty is off", _names),
+    Setting(
+        "cors_origins", "LLM_ESTIMATE_CORS_ORIGINS", "", "origins, comma separated; empty is off", _names
+    ),
     Setting("data_folder", "LLM_ESTIMATE_DATA", "data", "folder of users' own models", Path),
     Setting("access_log", "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch),
     Setting("hub_endpoint", "HF_ENDPOINT", "https://huggingface.co", "the hub that registers models by id"),

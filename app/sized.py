@@ -46,7 +46,9 @@ def kin_of(name: str, parameters: int, config: Mapping[str, Any]) -> Kin | None:
         "head_dim": hidden // heads,
         **{key: config[key] for key in DIMENSIONS if config.get(key) is not None},
     }
-    whole = set(known) == set(DIMENSIONS) and all(type(value) is int and value > 0 for value in known.values())
+    whole = set(known) == set(DIMENSIONS) and all(
+        type(value) is int and value > 0 for value in known.values()
+    )
     return Kin(name, parameters, known) if whole else None
 
 
@@ -63,7 +65,7 @@ def sized_config(billions: float, given: Mapping[str, int], kin: Iterable[Kin]) 
     dimensions.update({name: nearest.dimensions[name] for name in lent})
     dimensions.setdefault("num_key_value_heads", dimensions["num_attention_heads"])
     dimensions.setdefault("head_dim", _head_dim(dimensions))
-    warnings = ()
+    warnings: tuple[Message, ...] = ()
     if lent:
         params = {"model": nearest.name, "fields": ", ".join(lent)}
         warnings = (Message("dimensions_lent", params),)
@@ -89,6 +91,8 @@ def _follows(name: str, given: Mapping[str, int]) -> bool:
 def _head_dim(dimensions: Mapping[str, int]) -> int:
     hidden, heads = dimensions["hidden_size"], dimensions["num_attention_heads"]
     if hidden % heads:
-        message = Message("heads_do_not_divide", {"field": "num_attention_heads", "heads": heads, "hidden": hidden})
+        message = Message(
+            "heads_do_not_divide", {"field": "num_attention_heads", "heads": heads, "hidden": hidden}
+        )
         raise InvalidRequest(message, [Problem("num_attention_heads", message)])
     return hidden // heads

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from ..registry import gpus
 from ..registry.names import normalised
 
 _key = lru_cache(maxsize=4096)(normalised)
@@ -99,5 +100,4 @@ LORA_BIASES: Final = Choices(("none", "all", "lora_only"))
 
 UNITS: Final = Choices(("GB", "GiB"))
 CALCULATIONS: Final = Choices(("inference", "training"))
-DEVICE_TYPES: Final = Choices(("gpu", "cpu", "tpu", "soc", "npu"))
-SORTS: Final = Choices(("name", "-name", "parameters", "-parameters", "released", "-released"))
+DEVICE_TYPES: Final = Choices(gpus.DEVICE_TYPES)

@@ -118,14 +118,18 @@ def _handle_http(error: HTTPException) -> Response:
     if status < 400:
         return error.get_response()  # type: ignore[return-value]  # a redirect
     message, closest = _http_message(error)
-    kept = {name: value for name, value in error.get_headers() if name not in ("Content-Type", "Content-Length")}
+    kept = {
+        name: value for name, value in error.get_headers() if name not in ("Content-Type", "Content-Length")
+    }
     return _reply(HttpError(message, status, _HTTP_CODES.get(status, "http_error"), closest), kept)
 
 
 def _http_message(error: HTTPException) -> tuple[Message, tuple[str, ...]]:
     if isinstance(error, NotFound):
         closest = closest_paths(request.path)
-        return Message("unknown_path", {"path": request.path[:200], "closest": ", ".join(closest) or "/docs"}), closest
+        return Message(
+            "unknown_path", {"path": request.path[:200], "closest": ", ".join(closest) or "/docs"}
+        ), closest
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
         return Message("method_not_allowed", {"method": request.method, "allowed": allowed}), ()
@@ -136,13 +140,17 @@ def _http_message(error: HTTPException) -> tuple[Message, tuple[str, ...]]:
 
 def closest_paths(path: str) -> tuple[str, ...]:
     """The endpoints whose paths are nearest to one that is not there."""
-    known = sorted({rule.rule for rule in current_app.url_map.iter_rules() if not rule.rule.startswith("/docs/")})
+    known = sorted(
+        {rule.rule for rule in current_app.url_map.iter_rules() if not rule.rule.startswith("/docs/")}
+    )
     return tuple(get_close_matches(path[:200], known, n=3, cutoff=0.5))
 
 
 def _handle_unexpected(error: Exception) -> Response:
     LOG.exception("unexpected failure", extra={"request_id": g.get("request_id", "")})
-    return _reply(HttpError(Message("internal_error", {"request_id": g.get("request_id", "")}), 500, "internal_error"))
+    return _reply(
+        HttpError(Message("internal_error", {"request_id": g.get("request_id", "")}), 500, "internal_error")
+    )
 
 
 def register_error_handlers(app: Flask) -> None:

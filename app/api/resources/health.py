@@ -48,4 +48,6 @@ def live() -> Response:
 def ready() -> Response:
     """The registry is loaded and the store answers."""
     failures = service().failures()
-    return json_reply(_health("unavailable" if failures else "ok", failures=failures), 503 if failures else 200)
+    return json_reply(
+        _health("unavailable" if failures else "ok", failures=failures), 503 if failures else 200
+    )

@@ -10,7 +10,9 @@ from ..schemas.others import InspectSchema, ModelQuery, ModelsQuery, RegisterSch
 from ..writes import writes
 from .blueprints import Blueprint, service
 
-blueprint = Blueprint("models", __name__, url_prefix="/api/models", description="Models by name and by config.json")
+blueprint = Blueprint(
+    "models", __name__, url_prefix="/api/models", description="Models by name and by config.json"
+)
 
 _QUERY = ModelQuery()
 

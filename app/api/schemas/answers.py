@@ -3,6 +3,8 @@
 Handlers give ready responses, so nothing here runs while serving.
 """
 
+from typing import Any
+
 import marshmallow as ma
 from marshmallow import fields as f
 
@@ -14,7 +16,7 @@ class Answer(ma.Schema):
         unknown = ma.INCLUDE
 
 
-def _required(description: str = "") -> dict[str, object]:
+def _required(description: str = "") -> dict[str, Any]:
     return {"required": True, "metadata": {"description": description}}
 
 
@@ -122,7 +124,9 @@ class DifferenceAnswer(Answer):
     """One field that varies."""
 
     field = f.String(**_required())
-    values = f.List(f.Raw(allow_none=True), **_required("In each configuration; null where it failed or is unset."))
+    values = f.List(
+        f.Raw(allow_none=True), **_required("In each configuration; null where it failed or is unset.")
+    )
     bytes = f.Dict(**_required("By component: what changing this field alone makes, against the first."))
 
 

@@ -4,7 +4,7 @@ marshmallow's own fields take `"0.5"` for a number and `"yes"` for true; these t
 JSON boolean. The bounds given to a field are the ones it publishes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import marshmallow as ma
@@ -14,6 +14,7 @@ from ...messages import Message
 from ..choices import Choices
 
 LONGEST_TEXT: Final = 512
+Examine = Callable[[Mapping[str, Any], str], tuple[dict[str, Any], list[Problem]]]
 
 
 class Rejected(ma.ValidationError):
@@ -65,7 +66,9 @@ class Strict(ma.fields.Field[Any]):
 class Integer(Strict, ma.fields.Integer):
     """A JSON integer within bounds, which are part of what is published."""
 
-    def __init__(self, description: str = "", *, least: int = 1, most: int = 2**63 - 1, **options: Any) -> None:
+    def __init__(
+        self, description: str = "", *, least: int = 1, most: int = 2**63 - 1, **options: Any
+    ) -> None:
         self.least, self.most = least, most
         options["published"] = {"minimum": least, "maximum": most}
         super().__init__(description, strict=True, **options)
@@ -87,7 +90,13 @@ class Number(Strict, ma.fields.Float):
     """A finite JSON number: above `above` or from `least` on, to `most`."""
 
     def __init__(
-        self, description: str = "", *, least: float = 0, above: float | None = None, most: float = 1e15, **options: Any
+        self,
+        description: str = "",
+        *,
+        least: float = 0,
+        above: float | None = None,
+        most: float = 1e15,
+        **options: Any,
     ) -> None:
         self.least, self.above, self.most = least, above, most
         low = {"minimum": least} if above is None else {"exclusiveMinimum": above}
@@ -144,8 +153,8 @@ class Choice(Text):
     def __init__(self, description: str = "", *, of: Choices, **options: Any) -> None:
         self.of = of
         super().__init__(description, **options)
-        self.metadata = {key: value for key, value in self.metadata.items() if not key.endswith("Length")}
-        self.metadata["examples"] = list(of.names)
+        kept = {key: value for key, value in self.metadata.items() if not key.endswith("Length")}
+        self.metadata = {**kept, "examples": list(of.names)}
 
     def accept(self, value: Any, path: str) -> str:
         name = self.of.canonical(super().accept(value, path))
@@ -160,7 +169,7 @@ class Switch(Choice):
     def __init__(self, description: str = "", *, of: Choices, true: str, false: str, **options: Any) -> None:
         self.names = {True: true, False: false}
         super().__init__(description, of=of, **options)
-        self.metadata["type"] = ["string", "boolean"]
+        self.metadata = {**self.metadata, "type": ["string", "boolean"]}
 
     def accept(self, value: Any, path: str) -> str:
         return self.names[value] if isinstance(value, bool) else super().accept(value, path)
@@ -188,7 +197,7 @@ class TextOrObject(Strict):
         return Text().accept(value, path)
 
 
-class Nested(Strict, ma.fields.Nested):
+class Nested(Strict, ma.fields.Nested):  # type: ignore[misc]
     """An object with a schema of its own."""
 
     def __init__(self, schema: Any, description: str = "", **options: Any) -> None:
@@ -199,19 +208,22 @@ class Nested(Strict, ma.fields.Nested):
             options["allow_none"] = default is None
         ma.fields.Nested.__init__(self, schema, metadata={"description": description, **published}, **options)
 
-    def accept(self, value: Any, path: str) -> Mapping[str, Any]:
+    def accept(self, value: Any, path: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise rejected(path, "not_object")
-        values, problems = self.schema.examine(value, f"{path}.")
+        examine: Examine = self.schema.examine  # type: ignore[attr-defined]  # schemas here are strict ones
+        values, problems = examine(value, f"{path}.")
         if problems:
             raise Rejected(problems)
         return values
 
 
-class Texts(Strict, ma.fields.List):
+class Texts(Strict, ma.fields.List[Any]):
     """A list of strings, or (with `word`) that one word in its place."""
 
-    def __init__(self, description: str = "", *, word: str | None = None, most: int = 256, **options: Any) -> None:
+    def __init__(
+        self, description: str = "", *, word: str | None = None, most: int = 256, **options: Any
+    ) -> None:
         self.word, self.most = word, most
         published: dict[str, Any] = {"maxItems": most}
         if word:

@@ -30,7 +30,9 @@ def one_length(data: Mapping[str, Any], prefix: str) -> Problem | None:
 class SpeculativeSchema(StrictSchema):
     """A draft that proposes tokens."""
 
-    draft = TextOrObject("The draft model: a name, or an object with one of the three forms of a model.", required=True)
+    draft = TextOrObject(
+        "The draft model: a name, or an object with one of the three forms of a model.", required=True
+    )
     num_tokens = Integer("Tokens proposed in a step.", most=1024, required=True)
 
 
@@ -50,21 +52,31 @@ class InferenceSchema(ModelSchema, PresentationSchema):
         "Sequences in flight over the whole deployment.", most=LARGEST_BATCH, default=_default("batch_size")
     )
     sequence_length = Integer(
-        "All tokens of a sequence, and the runtime's longest length.", most=LONGEST, default=_default("sequence_length")
+        "All tokens of a sequence, and the runtime's longest length.",
+        most=LONGEST,
+        default=_default("sequence_length"),
     )
     input_length = Integer("Instead of sequence_length: tokens read.", most=LONGEST)
     output_length = Integer("With input_length: tokens written [0].", least=0, most=LONGEST)
     kv_cache_dtype = Choice(
-        "Data type of the cache; auto is the compute type.", of=choices.KV_CACHE_DTYPES, default=_default("kv_cache_dtype")
+        "Data type of the cache; auto is the compute type.",
+        of=choices.KV_CACHE_DTYPES,
+        default=_default("kv_cache_dtype"),
     )
     backend = Choice("The runtime.", of=choices.BACKENDS, default=_default("backend"))
-    backend_version = Text("Its version [newest that the rules cover].", longest=32, default=_default("backend_version"))
+    backend_version = Text(
+        "Its version [newest that the rules cover].", longest=32, default=_default("backend_version")
+    )
     attention = Choice("Attention implementation.", of=choices.ATTENTIONS, default=_default("attention"))
-    tensor_parallel = Integer("GPUs that share each matrix.", most=MOST_GPUS, default=_default("tensor_parallel"))
+    tensor_parallel = Integer(
+        "GPUs that share each matrix.", most=MOST_GPUS, default=_default("tensor_parallel")
+    )
     pipeline_parallel = Integer("Stages of layers.", most=MOST_GPUS, default=_default("pipeline_parallel"))
     data_parallel = Integer("Replicas.", most=MOST_GPUS, default=_default("data_parallel"))
     expert_parallel = Integer("Groups of experts.", most=MOST_GPUS, default=_default("expert_parallel"))
-    context_parallel = Integer("Shares of the sequence.", most=MOST_GPUS, default=_default("context_parallel"))
+    context_parallel = Integer(
+        "Shares of the sequence.", most=MOST_GPUS, default=_default("context_parallel")
+    )
     gpu = TextOrObject("A name, or an object whose fields override the named one's.", default=_default("gpu"))
     gpus_per_node = Integer("GPUs in a machine.", most=MOST_GPUS, default=_default("gpus_per_node"))
     gpu_memory_utilization = Number(
@@ -79,7 +91,11 @@ class InferenceSchema(ModelSchema, PresentationSchema):
     )
     block_size = Integer("Tokens in a page of the cache.", most=2**16, default=_default("block_size"))
     enforce_eager = Boolean("Whether no graphs are captured.", default=_default("enforce_eager"))
-    max_loras = Integer("Adapters held beside the weights.", least=0, most=4096, default=_default("max_loras"))
+    max_loras = Integer(
+        "Adapters held beside the weights.", least=0, most=4096, default=_default("max_loras")
+    )
     max_lora_rank = Integer("Largest rank of an adapter.", most=4096, default=_default("max_lora_rank"))
     speculative = Nested(SpeculativeSchema, "Speculative decoding.", default=_default("speculative"))
-    solve_for = Choice("A question to solve beside.", of=choices.INFERENCE_QUESTIONS, default=_default("solve_for"))
+    solve_for = Choice(
+        "A question to solve beside.", of=choices.INFERENCE_QUESTIONS, default=_default("solve_for")
+    )

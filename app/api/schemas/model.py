@@ -1,27 +1,19 @@
 """The part of a request that names the model: exactly one of three forms, and how it is stored."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ...errors import Problem
 from ...messages import Message
+from ...sized import DIMENSIONS
 from .. import choices
-from .base import StrictSchema
+from .base import Rule, StrictSchema
 from .fields import Choice, Integer, Number, Object, Text
 
 LARGEST_BATCH = 2**20
 LONGEST = 2**27
 MOST_GPUS = 2**17
 FORMS = ("model_name", "config", "model_size")
-DIMENSIONS = (
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "intermediate_size",
-    "vocab_size",
-)
 
 
 def one_model(data: Mapping[str, Any], prefix: str) -> Problem | None:
@@ -47,11 +39,13 @@ def dimensions_need_size(data: Mapping[str, Any], prefix: str) -> Problem | None
 class ModelSchema(StrictSchema):
     """Which model, and how its numbers are stored."""
 
-    rules = (one_model, dimensions_need_size)
+    rules: ClassVar[tuple[Rule, ...]] = (one_model, dimensions_need_size)
 
     model_name = Text("A registry name (Qwen3-0.6B), a hub id (Qwen/Qwen3-0.6B) or one of their aliases.")
     config = Object("A Hugging Face config.json object; fields left out take that architecture's defaults.")
-    model_size = Number("Billions of parameters; weights are exactly this times the bytes.", above=0, most=1e5)
+    model_size = Number(
+        "Billions of parameters; weights are exactly this times the bytes.", above=0, most=1e5
+    )
     hidden_size = Integer("With model_size: width of the residual stream.", most=2**20)
     num_hidden_layers = Integer("With model_size: layers.", most=2**14)
     num_attention_heads = Integer("With model_size: query heads.", most=2**16)

@@ -1,17 +1,21 @@
 """Requests of the other endpoints: compare, models, accelerators."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import marshmallow as ma
 
+from ...errors import Problem
+from ...messages import Message
+from ...registry.models import SORTS
 from .. import choices
-from .base import QuerySchema, StrictSchema
+from .base import QuerySchema, Rule, StrictSchema
 from .fields import Boolean, Choice, Integer, Number, Object, Strict, Text, rejected
 
 MOST_CONFIGURATIONS = 1000
 
 
-class Configurations(Strict, ma.fields.List):
+class Configurations(Strict, ma.fields.List[Any]):
     """1 to `MOST_CONFIGURATIONS` requests; what is wrong inside one becomes that one's error."""
 
     def __init__(self, description: str) -> None:
@@ -28,6 +32,15 @@ class Configurations(Strict, ma.fields.List):
         return value
 
 
+class Sort(Text):
+    """One of the registry's orders, or its reverse."""
+
+    def accept(self, value: Any, path: str) -> str:
+        if value.removeprefix("-") not in SORTS:
+            raise rejected(path, "bad_sort", choices=", ".join([*SORTS, *(f"-{name}" for name in SORTS)]))
+        return str(value)
+
+
 class CompareSchema(StrictSchema):
     """The envelope of a compare."""
 
@@ -41,8 +54,21 @@ class InspectSchema(StrictSchema):
     config = Object("A Hugging Face config.json object.", required=True)
 
 
+def one_source(data: Mapping[str, Any], prefix: str) -> Problem | None:
+    """A configuration under a name, or a repository."""
+    if ("config" in data) == ("repo_id" in data):
+        return Problem(prefix + "config", Message("register_one", {"field": prefix + "config"}))
+    if "config" in data and "name" not in data:
+        return Problem(prefix + "name", Message("is_missing", {"field": prefix + "name"}))
+    if "config" in data and "revision" in data:
+        return Problem(prefix + "revision", Message("needs_repo_id", {"field": prefix + "revision"}))
+    return None
+
+
 class RegisterSchema(StrictSchema):
     """A model of one's own: a configuration under a name, or a repository of the hub."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (one_source,)
 
     name = Text("Its name; letters, digits, dots, dashes and underscores.", longest=128)
     config = Object("A Hugging Face config.json object.")
@@ -71,7 +97,7 @@ class ModelsQuery(QuerySchema):
     family = Text("Model type.", longest=100)
     min_params = Number("Fewest parameters.", most=1e18)
     max_params = Number("Most parameters.", most=1e18)
-    sort = Choice("Order.", of=choices.SORTS)
+    sort = Sort("name, parameters or released; with - before it descending.")
     limit = Integer("Most models listed [all].", most=100_000)
     offset = Integer("Models skipped [0].", least=0)
 

@@ -39,7 +39,9 @@ class LoraSchema(StrictSchema):
     rank = Integer("Rank.", most=2**16, default=_lora("rank"))
     alpha = Integer("Scale; changes no size.", most=2**20, default=_lora("alpha"))
     dropout = Number("Dropout before the adapter.", least=0, most=1, default=_lora("dropout"))
-    target_modules = Texts("all-linear, or names of modules.", word="all-linear", default=_lora("target_modules"))
+    target_modules = Texts(
+        "all-linear, or names of modules.", word="all-linear", default=_lora("target_modules")
+    )
     modules_to_save = Texts("Modules trained in full.", default=_lora("modules_to_save"))
     bias = Choice("Which biases are trained.", of=choices.LORA_BIASES, default=_lora("bias"))
 
@@ -73,7 +75,9 @@ class TrainingSchema(ModelSchema, PresentationSchema):
         of=choices.OPTIMIZER_DTYPES,
         default=_default("optimizer_dtype"),
     )
-    gradient_dtype = Choice("Data type of gradients [as the recipe].", of=choices.GRADIENT_DTYPES, default=None)
+    gradient_dtype = Choice(
+        "Data type of gradients [as the recipe].", of=choices.GRADIENT_DTYPES, default=None
+    )
     master_weights = Boolean("Whether float32 copies of the weights are kept [as the recipe].", default=None)
     optimizer_foreach = Boolean("Step over lists of tensors [the optimizer's default].", default=None)
     optimizer_fused = Boolean("Step in one kernel [the optimizer's default].", default=None)
@@ -104,11 +108,17 @@ class TrainingSchema(ModelSchema, PresentationSchema):
     offload = Nested(OffloadSchema, "Where states, weights and activations live.")
     num_gpus = Integer("DP x TP x PP x CP; may stand for data_parallel.", most=MOST_GPUS)
     data_parallel = Integer("Replicas.", most=MOST_GPUS, default=_default("data_parallel"))
-    tensor_parallel = Integer("GPUs that share each matrix.", most=MOST_GPUS, default=_default("tensor_parallel"))
+    tensor_parallel = Integer(
+        "GPUs that share each matrix.", most=MOST_GPUS, default=_default("tensor_parallel")
+    )
     sequence_parallel = Boolean("Norms split over the tensor group.", default=_default("sequence_parallel"))
     pipeline_parallel = Integer("Stages of layers.", most=MOST_GPUS, default=_default("pipeline_parallel"))
-    context_parallel = Integer("Shares of the sequence.", most=MOST_GPUS, default=_default("context_parallel"))
+    context_parallel = Integer(
+        "Shares of the sequence.", most=MOST_GPUS, default=_default("context_parallel")
+    )
     expert_parallel = Integer("Groups of experts.", most=MOST_GPUS, default=_default("expert_parallel"))
     gpu = TextOrObject("A name, or an object whose fields override the named one's.", default=_default("gpu"))
     gpus_per_node = Integer("GPUs in a machine.", most=MOST_GPUS, default=_default("gpus_per_node"))
-    solve_for = Choice("A question to solve beside.", of=choices.TRAINING_QUESTIONS, default=_default("solve_for"))
+    solve_for = Choice(
+        "A question to solve beside.", of=choices.TRAINING_QUESTIONS, default=_default("solve_for")
+    )
