@@ -50,7 +50,13 @@ def tokens_kept(cache: KeyValueCache, length: int, form: Form) -> int:
 
 def token_width(cache: KeyValueCache) -> int:
     """Elements kept of one token: transformers keeps the latent too (5.23, `DeepseekV3Attention`)."""
-    return (cache.latent or cache.width) + cache.indexer_dim
+    return cache.latent or cache.width
+
+
+def token_bytes(cache: KeyValueCache, dtype: str) -> int:
+    """Bytes kept of one token, keys of an indexer among them."""
+    index = cache.indexer_dim * ELEMENT_BYTES[cache.indexer_dtype or dtype]
+    return token_width(cache) * ELEMENT_BYTES[dtype] + index
 
 
 def state_bytes(sections: Iterable[Section], dtype: str) -> int:
@@ -67,21 +73,20 @@ def cache_bytes(
 ) -> int:
     """Bytes of keys, values and states of `batch` sequences of `length` tokens."""
     found = tuple(sections)
-    element = ELEMENT_BYTES[dtype]
-    elements = sum(
+    kept = sum(
         layer.count
         * tokens_kept(layer.keys_values, source if layer.keys_values.cross else length, form)
-        * token_width(layer.keys_values)
+        * token_bytes(layer.keys_values, dtype)
         for layer in layers(found)
         if layer.keys_values
     )
-    return batch * (elements * element + state_bytes(found, dtype))
+    return batch * (kept + state_bytes(found, dtype))
 
 
 def bytes_per_token(sections: Iterable[Section], dtype: str) -> int:
-    """Bytes that one more token adds while no window is full [compact form]."""
-    return ELEMENT_BYTES[dtype] * sum(
-        layer.count * token_width(layer.keys_values)
+    """Bytes that one more token adds while no window is full."""
+    return sum(
+        layer.count * token_bytes(layer.keys_values, dtype)
         for layer in layers(sections)
         if layer.keys_values and not layer.keys_values.cross
     )

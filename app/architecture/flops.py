@@ -7,7 +7,7 @@ unless `causal` is asked for.
 from collections.abc import Iterable
 
 from .extents import Extents
-from .operations import Attention, Convolution, Experts, Linear, Operation, Scan
+from .operations import Attention, Convolution, Experts, Index, Linear, Operation, Scan
 from .recurrences import scan_flops
 from .sections import Section
 
@@ -28,6 +28,9 @@ def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) ->
             return linear_flops(op, extents)
         case Attention():
             return attention_flops(op, extents, causal)
+        case Index():
+            pairs = extents.rows(op.output.axis) * (extents.keys // op.ratio)
+            return 2 * pairs * op.heads * (op.key_dim + op.weighed)
         case Experts():
             matrices = 3 if op.gated else 2
             return 2 * extents.rows(op.output.axis) * op.top_k * matrices * op.fan_in * op.width

@@ -119,6 +119,7 @@ class KeyValueCache:
     latent_parts: tuple[int, ...] = ()
     cross: bool = False
     indexer_dim: int = 0  # keys of a sparse-attention indexer, beside the cache proper
+    indexer_dtype: str | None = None  # of those keys; None: the cache's
 
     @property
     def latent(self) -> int:
@@ -239,6 +240,23 @@ class Attention(Operation):
     float32_softmax: bool = True
     dropout: float = 0.0
     cache: KeyValueCache | None = None
+    float32_scores: bool = False  # queries and keys are cast to fp32 before their product
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Operation):
+    """Scores of a sparse-attention indexer: `heads` narrow queries over one key per token, in 32 bits,
+    and the choice of `top_k` tokens (or blocks of `block` tokens) that attention then looks at.
+
+    `ratio`: tokens that were compressed into one key.
+    """
+
+    heads: int = 0
+    key_dim: int = 0
+    top_k: int = 0
+    block: int = 1
+    ratio: int = 1
+    weighed: bool = True  # heads weighed and summed; else each head chooses by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from .operations import (
     Embedding,
     Experts,
     Hold,
+    Index,
     KeyValueCache,
     Linear,
     Norm,
@@ -279,11 +280,14 @@ class Trace:
         cached: bool = True,
         latent_parts: tuple[int, ...] = (),
         indexer_dim: int = 0,
+        indexer_dtype: str | None = None,
+        float32_scores: bool = False,
     ) -> Tensor:
         """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache."""
         value_dim = value_dim or key_dim
         cache = (
-            KeyValueCache(kv_heads, key_dim, value_dim, window, chunk, latent_parts, cross, indexer_dim)
+            KeyValueCache(kv_heads, key_dim, value_dim, window, chunk, latent_parts, cross, indexer_dim,
+                          indexer_dtype)  # fmt: skip
             if cached
             else None
         )
@@ -292,7 +296,27 @@ class Trace:
             Attention(
                 self.path(""), (q, k, v), (out,), (sinks,) if sinks else (), heads, kv_heads, key_dim, value_dim,
                 window, chunk, causal, cross, sinks is not None, softcap, bias, float32_softmax, dropout, cache,
+                float32_scores,
             )  # fmt: skip
+        )
+
+    def index(
+        self,
+        q: Tensor,
+        k: Tensor,
+        weights: Tensor | None,
+        *,
+        heads: int,
+        key_dim: int,
+        top_k: int,
+        block: int = 1,
+        ratio: int = 1,
+    ) -> Tensor:
+        """The tokens that an indexer chooses for each query, as indices."""
+        out = self.tensor(top_k, q.axis)
+        inputs = (q, k) if weights is None else (q, k, weights)
+        return self._add(
+            Index(self.path(""), inputs, (out,), (), heads, key_dim, top_k, block, ratio, weights is not None)
         )
 
     def scan(

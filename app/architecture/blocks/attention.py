@@ -1,10 +1,10 @@
-"""Attention in its forms: grouped queries with separate or fused projections, and latent."""
+"""Attention with grouped queries, its projections separate or fused."""
 
 from dataclasses import dataclass, replace
 from typing import Self
 
 from ..config import Config
-from ..operations import Part, Role, Tensor
+from ..operations import Part, Tensor
 from ..trace import Trace, column, columns, row
 
 
@@ -28,6 +28,7 @@ class Heads:
     score_bias: bool = False
     float32_softmax: bool = True
     dropout: float = 0.0
+    float32_scores: bool = False
 
     @classmethod
     def of(cls, config: Config, **changes: object) -> Self:
@@ -103,6 +104,7 @@ def attend(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads, **options: o
         bias=shape.score_bias,
         float32_softmax=shape.float32_softmax,
         dropout=shape.dropout,
+        float32_scores=shape.float32_scores,
         cached=shape.cached,
         **options,  # type: ignore[arg-type]
     )
@@ -229,76 +231,3 @@ def fused(
             split=row(shape.heads),
             transposed=transposed,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Latent:
-    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): ranks and head widths."""
-
-    heads: int
-    query_rank: int | None
-    kv_rank: int
-    nope_dim: int
-    rope_dim: int
-    value_dim: int
-
-    @classmethod
-    def of(cls, config: Config) -> Self:
-        """By DeepSeek's field names."""
-        return cls(
-            config.heads,
-            config.maybe("q_lora_rank"),
-            config.size("kv_lora_rank"),
-            config.size("qk_nope_head_dim", least=0),
-            config.size("qk_rope_head_dim"),
-            config.size("v_head_dim"),
-        )
-
-    @property
-    def key_dim(self) -> int:
-        """Width of an expanded query or key head."""
-        return self.nope_dim + self.rope_dim
-
-
-def latent(
-    t: Trace,
-    x: Tensor,
-    shape: Latent,
-    *,
-    module: str = "self_attn",
-    bias: bool = False,
-    style: str = "rms",
-    indexer_dim: int = 0,
-) -> Tensor:
-    """Keys and values come out of a low-rank latent; queries too where `query_rank` is set."""
-    a, heads = shape, column(shape.heads)
-    with t.scope(module):
-        q = _latent_queries(t, x, a, bias, style)
-        compressed = t.linear("kv_a_proj_with_mqa", x, a.kv_rank + a.rope_dim, bias=bias)
-        kv, k_rope = t.split(compressed, a.kv_rank, a.rope_dim)
-        kv = t.norm("kv_a_layernorm", kv, style=style)
-        kv = t.linear("kv_b_proj", kv, a.heads * (a.nope_dim + a.value_dim), split=heads)
-        k_nope, v = t.split(kv, a.heads * a.nope_dim, a.heads * a.value_dim)
-        q_nope, q_rope = t.split(q, a.heads * a.nope_dim, a.heads * a.rope_dim)
-        q = t.concat(q_nope, t.rotary(q_rope, a.rope_dim))
-        k_rope = t.rotary(k_rope, a.rope_dim)
-        k = t.concat(k_nope, t.view(k_rope, a.heads * a.rope_dim, kind="expand"))
-        out = t.attention(
-            q,
-            k,
-            v,
-            heads=a.heads,
-            kv_heads=a.heads,
-            key_dim=a.key_dim,
-            value_dim=a.value_dim,
-            latent_parts=(a.kv_rank, a.rope_dim),
-            indexer_dim=indexer_dim,
-        )
-        return t.linear("o_proj", out, x.width, bias=bias, split=row(a.heads))
-
-
-def _latent_queries(t: Trace, x: Tensor, a: Latent, bias: bool, style: str) -> Tensor:
-    if a.query_rank is None:
-        return t.linear("q_proj", x, a.heads * a.key_dim, split=column(a.heads))
-    low = t.norm("q_a_layernorm", t.linear("q_a_proj", x, a.query_rank, bias=bias), style=style)
-    return t.linear("q_b_proj", low, a.heads * a.key_dim, split=column(a.heads), role=Role.LINEAR)

@@ -1,6 +1,6 @@
 """Feed-forward blocks: gated, fused gated and plain, and mixtures of experts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..operations import Part, Role, Split, Tensor
 from ..trace import Trace, column, columns, row
@@ -116,12 +116,15 @@ def router(
     *,
     name: str = "gate",
     correction: str | None = None,
+    correction_shape: tuple[int, ...] | None = None,
+    correction_buffer: bool = True,
     scoring: str = "softmax",
     module: bool = False,
     bias: bool = False,
     extra: Sequence[tuple[str, tuple[int, ...]]] = (),
 ) -> Tensor:
-    """Scores of all experts and the choice of `top_k`; `correction` names a load-balancing buffer."""
+    """Scores of all experts and the choice of `top_k`; `correction` names a load-balancing buffer
+    (a parameter that is not trained where `correction_buffer` is False)."""
     if module:
         scores = t.linear(name, x, count, bias=bias, role=Role.ROUTER)
     else:
@@ -129,8 +132,11 @@ def router(
             scores = t.linear("weight", x, count, role=Role.ROUTER, module=False)
             if bias:
                 t.hold(t.parameter("bias", (count,), Role.BIAS))
+    shape = correction_shape or (count,)
     held = (
-        (t.parameter(correction, (count,), Role.ROUTER, buffer=True, dtype="float32"),) if correction else ()
+        (t.parameter(correction, shape, Role.ROUTER, buffer=correction_buffer, dtype="float32"),)
+        if correction
+        else ()
     )
     return t.route(scores, count, top_k, *held, scoring=scoring)
 
@@ -148,22 +154,32 @@ def sparse(
     shared_gate: str | None = None,
     gate: str = "gate",
     correction: str | None = None,
+    correction_shape: tuple[int, ...] | None = None,
+    correction_buffer: bool = True,
     scoring: str = "softmax",
     activation: str = "silu",
     router_bias: bool = False,
+    router_module: bool = False,
     bias: bool = False,
     transposed: bool = False,
     shared_bias: bool = False,
+    shared: Callable[[Trace, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """A mixture of experts, with shared experts beside the routed ones where `shared_inner` is set."""
+    """A mixture of experts, with shared experts beside the routed ones where `shared_inner` is set.
+
+    `shared` writes them down where they are no gated block; `router_module`: the router is a linear
+    module, which an adapter can name.
+    """
     with t.scope(module):
-        weights = router(t, x, count, top_k, name=gate, correction=correction, scoring=scoring, bias=router_bias)
+        weights = router(t, x, count, top_k, name=gate, correction=correction, correction_shape=correction_shape,
+                         correction_buffer=correction_buffer, scoring=scoring, bias=router_bias,
+                         module=router_module)  # fmt: skip
         out = fused_experts(t, x, weights, count=count, top_k=top_k, inner=inner, activation=activation,
                             bias=bias, transposed=transposed)  # fmt: skip
         if shared_inner:
-            shared = gated(t, x, shared_inner, module=shared_name, activation=activation, bias=shared_bias)
+            beside = gated(t, x, shared_inner, module=shared_name, activation=activation, bias=shared_bias)
             if shared_gate:
                 score = t.elementwise("sigmoid", t.linear(shared_gate, x, 1, role=Role.ROUTER))
-                shared = t.multiply(score, shared)
-            out = t.add(out, shared)
-        return out
+                beside = t.multiply(score, beside)
+            out = t.add(out, beside)
+        return t.add(out, shared(t, x)) if shared else out

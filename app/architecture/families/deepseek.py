@@ -1,7 +1,7 @@
 """DeepSeek V3: latent attention, a few dense layers, then routed and shared experts."""
 
 from ..builder import ModelBuilder
-from ..blocks.attention import Latent, latent
+from ..blocks.latent import Latent, latent
 from ..blocks.feed_forward import gated, sparse
 from ..blocks.residual import pre_norm
 from ..config import Config
