@@ -1,0 +1,1 @@
+"""Data types and quantization formats: what a parameter takes up, to the byte, scales included."""
