@@ -72,7 +72,7 @@ class Transfer:
             with self._ask(url, path, span) as answer:
                 if answer.status_code not in _REDIRECTS:
                     _check_status(answer.status_code, path, span)
-                    return self._body(answer, path, limit, span)
+                    return self._body(answer, path, span[1] - span[0] + 1 if span else limit)
                 url = self._next(url, answer.headers.get("Location", ""), path)
         raise HubError(Message("hub_redirects", {"path": path}))
 
@@ -103,10 +103,7 @@ class Transfer:
             raise HubError(Message("hub_redirect", {"path": path, "host": host}))
         return target
 
-    def _body(
-        self, answer: "requests.Response", path: str, limit: int, span: tuple[int, int] | None
-    ) -> bytes:
-        most = span[1] - span[0] + 1 if span else limit
+    def _body(self, answer: "requests.Response", path: str, most: int) -> bytes:
         announced = _length(answer.headers.get("Content-Length"))
         if announced is not None and announced > most:
             raise HubError(Message("hub_too_large", {"path": path, "limit": most}))

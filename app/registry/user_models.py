@@ -97,11 +97,11 @@ class FolderModelStore(UserModelStore):
         target = self.folder / file_name(entry.name)
         text = json.dumps(_content(entry), ensure_ascii=False, indent=2, allow_nan=False)
         try:
-            self._write(target, text, replace)
-        except FileExistsError as error:
-            raise NameTaken(Message("name_taken", {"name": entry.name})) from error
+            is_new = self._write(target, text, replace)
         except OSError as error:
             raise _down(error) from error
+        if not is_new:
+            raise NameTaken(Message("name_taken", {"name": entry.name}))
 
     def delete(self, name: str) -> bool:
         entry = self.get(name)
@@ -118,18 +118,20 @@ class FolderModelStore(UserModelStore):
     def check(self) -> None:
         self._refresh()
 
-    def _write(self, target: Path, text: str, replace: bool) -> None:
+    def _write(self, target: Path, text: str, replace: bool) -> bool:
+        """Write a file whole; False where one is there that is not to be replaced."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile("w", dir=self.folder, prefix=".new-", delete=False, encoding="utf-8") as file:
             try:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-                # A link fails where the name exists; a rename would silently win over another worker.
-                Path(file.name).replace(target) if replace else target.hardlink_to(file.name)
+                if not _place(Path(file.name), target, replace):
+                    return False
             finally:
                 Path(file.name).unlink(missing_ok=True)
         _flush_folder(self.folder)
+        return True
 
     def _refresh(self) -> tuple[dict[str, ModelEntry], NameIndex[str]]:
         """What the folder holds now, read again only where it changed."""
@@ -226,6 +228,18 @@ def _is_ours(found: "os.DirEntry[str]") -> bool:
         and not found.name.startswith(".")
         and found.is_file(follow_symlinks=False)
     )
+
+
+def _place(written: Path, target: Path, replace: bool) -> bool:
+    """Give a file its name; a link fails where the name exists, a rename would win over another worker."""
+    if replace:
+        written.replace(target)
+        return True
+    try:
+        target.hardlink_to(written)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

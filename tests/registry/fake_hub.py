@@ -1,0 +1,144 @@
+"""A small hub on loopback that can be told to misbehave."""
+
+import json
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[["Handler"], None]
+
+
+@dataclass
+class FakeHub:
+    """Files by path, special answers by path, and the requests that came."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    endpoint: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def put(self, repo: str, file: str, content: bytes | dict[str, Any], revision: str = "main") -> str:
+        """Offer a file of a repository; its path."""
+        path = f"/{repo}/resolve/{revision}/{file}"
+        self.files[path] = json.dumps(content).encode() if isinstance(content, dict) else content
+        return path
+
+    def tokens(self) -> list[str | None]:
+        return [headers.get("Authorization") for _, headers in self.seen]
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: FakeHub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.hub.seen.append((self.path, dict(self.headers)))
+        special = self.hub.answers.get(self.path)
+        if special:
+            special(self)
+        elif self.path in self.hub.files:
+            self.send_file(self.hub.files[self.path])
+        else:
+            self.send(404)
+
+    def send_file(self, content: bytes) -> None:
+        span = self.headers.get("Range")
+        if not span:
+            return self.send(200, content)
+        first, last = (int(each) for each in span.removeprefix("bytes=").split("-"))
+        return self.send(206, content[first : last + 1])
+
+    def send(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def running() -> Iterator[FakeHub]:
+    """A hub that answers until the block ends."""
+    hub = FakeHub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
+    server.daemon_threads = True
+    hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield hub
+    finally:
+        hub.stop.set()
+        server.shutdown()
+        server.server_close()
+
+
+def safetensors(tensors: dict[str, Any], padding: int = 0) -> bytes:
+    """The beginning of a safetensors file: its length and header, no weights."""
+    header = json.dumps(tensors).encode() + b" " * padding
+    return struct.pack("<Q", len(header)) + header + b"\0" * 16
+
+
+def tensor(dtype: str, shape: list[int], size: int, begin: int = 0) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + size]}
+
+
+def status(code: int) -> Answer:
+    return lambda handler: handler.send(code)
+
+
+def redirect(target: str) -> Answer:
+    return lambda handler: handler.send(302, Location=target)
+
+
+def hang(handler: Handler) -> None:
+    """Take the request and never answer."""
+    handler.hub.stop.wait(5)
+    handler.close_connection = True
+
+
+def drip(handler: Handler) -> None:
+    """Send a byte now and then, so that no single read times out."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    while not handler.hub.stop.is_set():
+        try:
+            handler.wfile.write(b" ")
+        except OSError:
+            return
+        time.sleep(0.05)
+
+
+def endless(handler: Handler) -> None:
+    """Send without saying how much, and never end."""
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.close_connection = True
+    try:
+        while not handler.hub.stop.is_set():
+            handler.wfile.write(b" " * 65536)
+    except OSError:
+        return
+
+
+def cut_short(handler: Handler) -> None:
+    """Announce more than is sent."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"{}")
+    handler.close_connection = True
+
+
+def ignores_ranges(handler: Handler) -> None:
+    handler.send(200, handler.hub.files[handler.path])
