@@ -21,6 +21,7 @@ STATUSES: Final[Mapping[str, int]] = {
     "forbidden": 403,
     "builtin_model": 403,
     "not_found": 404,
+    "hub_not_found": 404,
     "name_taken": 409,
     "unknown_architecture": 422,
     "hub_failed": 502,
