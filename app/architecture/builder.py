@@ -96,11 +96,12 @@ class ModelBuilder:
         norm: str | None = None,
         style: str = "layer",
         tables: Sequence[tuple[str, int, Axis]] = (),
+        sinusoidal: bool = False,
     ) -> None:
         """The token embedding, which also tells the model's width and vocabulary.
 
-        `tables`: learned positions and token types that are added (name, rows, what an index stands for);
-        then a constant factor, a norm and dropout, where there are any.
+        A constant factor, then `tables` of learned positions and token types (name, rows, what an index
+        stands for) or `sinusoidal` positions added, then a norm and dropout, where there are any.
         """
         if not self._component:
             self.hidden_size, self.vocab_size = width, rows
@@ -111,6 +112,8 @@ class ModelBuilder:
                 x = t.elementwise("scale", x)
             for table, extent, axis in tables:
                 x = t.add(x, t.embedding(table, extent, width, axis=axis))
+            if sinusoidal:
+                x = t.add(x, t.input(width, Axis.SEQUENCE))
             if norm:
                 x = t.norm(norm, x, style=style)
             return t.elementwise("dropout", x, dropout=dropout) if dropout else x

@@ -20,6 +20,11 @@ from ..messages import Message
 LARGEST_SIZE: Final = 2**31
 LARGEST_COUNT: Final = 2**14
 
+# The types whose configuration classes refuse heads that don't divide the hidden size; others round down.
+EVEN_HEADS: Final = frozenset(
+    "llama arcee cwm gemma2 gemma3_text vaultgemma gpt_neox hrm_text hyperclovax internlm3 iquestcoder jais2".split()
+)
+
 
 @cache
 def defaults() -> Mapping[str, Any]:
@@ -182,10 +187,11 @@ class Config:
 
     @property
     def head_dim(self) -> int:
-        """Width of one head [hidden / heads]; stated widths need not divide the hidden size."""
+        """Width of one head [hidden / heads, rounded down]; some architectures insist that it divides."""
         if (stated := self.maybe("head_dim")) is not None:
             return stated
-        if self.hidden % self.heads:
+        uneven = self.hidden % self.heads and self.model_type in EVEN_HEADS
+        if uneven or self.hidden < self.heads:
             raise self.wrong("num_attention_heads", "config_not_divisible", value=self.heads, of=self.hidden)
         return self.hidden // self.heads
 

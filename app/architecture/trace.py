@@ -74,10 +74,11 @@ class Trace:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Names inside are below `name`."""
-        self._path.append(name)
+        """Names inside are below `name` (which may be empty)."""
+        before = list(self._path)
+        self._path += [name] if name else []
         yield
-        self._path.pop()
+        self._path = before
 
     def path(self, name: str) -> str:
         """The full name inside the block."""
@@ -252,8 +253,11 @@ class Trace:
         return self._add(Concat("", inputs, (out,)))
 
     def rotary(self, x: Tensor, head_dim: int, rotary_dim: int | None = None) -> Tensor:
-        """Rotary positions on every head of `x`; `rotary_dim` [all] elements of each are turned."""
-        out = self.tensor(x.width, x.axis)
+        """Rotary positions on every head of `x`; `rotary_dim` [all] elements of each are turned.
+
+        Angles come in pairs: a head of one element is broadcast to two.
+        """
+        out = self.tensor(2 * x.width if head_dim == 1 else x.width, x.axis)
         return self._add(
             Rotary("", (x,), (out,), (), x.width // head_dim, head_dim, head_dim if rotary_dim is None else rotary_dim)
         )

@@ -50,6 +50,21 @@ def post_norm(
     return t.add(x, t.norm(names[1], feed_forward(t, x), style=style))
 
 
+def outer_norm(
+    t: Trace,
+    x: Tensor,
+    mixer: Part,
+    feed_forward: Part,
+    *,
+    names: tuple[str, ...] = ("ln_1", "ln_2"),
+    style: str = "layer",
+    dropout: float = 0.0,
+) -> Tensor:
+    """norm(x + mixer(x)), then norm(x + feed_forward(x)): the first transformers, BERT, GPT."""
+    x = t.norm(names[0], t.add(x, branch(t, mixer(t, x), dropout)), style=style)
+    return t.norm(names[1], t.add(x, branch(t, feed_forward(t, x), dropout)), style=style)
+
+
 def sandwich(
     t: Trace,
     x: Tensor,

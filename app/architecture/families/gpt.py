@@ -1,110 +1,97 @@
-"""The GPT line: learned positions and biases (GPT-2), parallel residuals (GPT-NeoX, Falcon)."""
+"""The GPT line with learned positions: GPT, GPT-2, SantaCoder and StarCoder, GPT-Neo."""
 
-from ..builder import ModelBuilder
-from ..blocks.attention import Heads, fused
+from functools import partial
+
+from ..blocks.attention import Heads, fused, grouped
 from ..blocks.feed_forward import plain
-from ..blocks.residual import parallel, pre_norm
+from ..blocks.residual import outer_norm, pre_norm
+from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Tensor
 from ..trace import Trace
 from .registry import decoder
 
 
-@decoder("gpt2", prefix="transformer")
+def all_heads(c: Config, kv_heads: int | None = None, **changes: object) -> Heads:
+    """Heads that divide the width, as many of keys and values [all], without rotary positions."""
+    if c.hidden % c.heads:
+        raise c.wrong("num_attention_heads", "config_not_divisible", value=c.heads, of=c.hidden)
+    options = {"rotary_dim": 0, "dropout": c.number("attn_pdrop", 0.0)} | changes
+    return Heads(c.heads, kv_heads or c.heads, c.hidden // c.heads, **options)  # type: ignore[arg-type]
+
+
+def inner_width(c: Config) -> int:
+    """Inner width of the feed-forward block [4 x hidden]."""
+    return c.maybe("n_inner") or 4 * c.hidden
+
+
+def learned_positions(c: Config, m: ModelBuilder, dropout: str = "embd_pdrop") -> None:
+    """`wte` + `wpe`, dropped out."""
+    tables = (("wpe", c.size("max_position_embeddings"), Axis.SEQUENCE),)
+    m.embed("wte", c.vocab, c.hidden, tables=tables, dropout=c.number(dropout, 0.0))
+
+
+@decoder("gpt2", "gpt-sw3", prefix="transformer")
 def gpt2(c: Config, m: ModelBuilder) -> None:
-    """GPT-2: learned positions, input-major projections with biases, LayerNorm."""
-    heads = Heads(
-        c.heads, c.heads, c.head_dim, rotary_dim=0, dropout=c.number("attn_pdrop", 0.0), float32_softmax=False
-    )
+    """GPT-2: input-major projections with biases, LayerNorm."""
+    heads, names = all_heads(c, float32_softmax=False), ("c_attn", "c_proj")
+    attention = partial(fused, shape=heads, module="attn", names=names, bias=True, transposed=True)
+    mlp = partial(plain, inner=inner_width(c), names=("c_fc", "c_proj"),
+                  activation=c.text("activation_function"), transposed=True)  # fmt: skip
     drop = c.number("resid_pdrop", 0.0)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        def attention(t: Trace, x: Tensor) -> Tensor:
-            out = fused(t, x, heads, module="attn", names=("c_attn", "c_proj"), bias=True, transposed=True)
-            return t.elementwise("dropout", out, dropout=drop)
+        return pre_norm(t, x, attention, mlp, names=("ln_1", "ln_2"), style="layer", dropout=drop)
 
-        return pre_norm(
-            t,
-            x,
-            attention,
-            lambda t, x: plain(
-                t,
-                x,
-                c.maybe("n_inner") or 4 * c.hidden,
-                names=("c_fc", "c_proj"),
-                activation=c.text("activation_function"),
-                transposed=True,
-                dropout=drop,
-            ),
-            names=("ln_1", "ln_2"),
-            style="layer",
-        )
-
-    m.embed("wte", c.vocab, c.hidden)
-    m.single("embedding", lambda t: t.embedding("wpe", c.size("n_positions"), c.hidden, axis=Axis.SEQUENCE))
+    learned_positions(c, m)
     m.stack(c.layers, layer, width=c.hidden, name="h.{}")
     m.final_norm("ln_f", c.hidden, style="layer")
 
 
-@decoder("gpt_neox", prefix="gpt_neox")
-def gpt_neox(c: Config, m: ModelBuilder) -> None:
-    """GPT-NeoX and Pythia (arXiv 2204.06745): rotation of a quarter of each head, parallel residual."""
-    heads, bias = Heads.of(c), c.flag("attention_bias", True)
-
-    def attention(t: Trace, x: Tensor) -> Tensor:
-        return fused(t, x, heads, module="attention", names=("query_key_value", "dense"), bias=bias)
-
-    def mlp(t: Trace, x: Tensor) -> Tensor:
-        return plain(t, x, c.inner, names=("dense_h_to_4h", "dense_4h_to_h"), activation=c.text("hidden_act"))
+@decoder("gpt_bigcode", prefix="transformer")
+def gpt_bigcode(c: Config, m: ModelBuilder) -> None:
+    """SantaCoder and StarCoder (arXiv 2301.03988, 2305.06161): GPT-2 with one shared key-value head."""
+    heads = all_heads(c, kv_heads=1 if c.flag("multi_query") else None)
+    attention = partial(fused, shape=heads, module="attn", names=("c_attn", "c_proj"), bias=True)
+    act, names = c.text("activation_function"), ("c_fc", "c_proj")
+    mlp = partial(plain, inner=inner_width(c), names=names, activation=act)
+    drop = c.number("resid_pdrop", 0.0)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        wrap = parallel if c.flag("use_parallel_residual") else pre_norm
-        return wrap(t, x, attention, mlp, names=("input_layernorm", "post_attention_layernorm"), style="layer")
+        return pre_norm(t, x, attention, mlp, names=("ln_1", "ln_2"), style="layer", dropout=drop)
 
-    m.embed("embed_in", c.vocab, c.hidden)
-    m.stack(c.layers, layer, width=c.hidden)
-    m.final_norm("final_layer_norm", c.hidden, style="layer")
-
-
-def falcon_heads(c: Config) -> Heads:
-    """One shared key-value head, all of them, or `num_kv_heads` in the newer form."""
-    if c.flag("new_decoder_architecture"):
-        kv_heads = c.size("num_kv_heads", c.heads)
-    else:
-        kv_heads = 1 if c.flag("multi_query") else c.heads
-    if c.heads % kv_heads:
-        raise c.wrong("num_kv_heads", "config_not_divisible", value=kv_heads, of=c.heads)
-    alibi = c.flag("alibi")
-    return Heads(c.heads, kv_heads, c.hidden // c.heads, rotary_dim=0 if alibi else None, score_bias=alibi)
-
-
-@decoder("falcon", prefix="transformer")
-def falcon(c: Config, m: ModelBuilder) -> None:
-    """Falcon (arXiv 2311.16867)."""
-    heads, bias = falcon_heads(c), c.flag("bias")
-    norms = c.maybe("num_ln_in_parallel_attn", least=0)
-    if norms is None and c.flag("new_decoder_architecture"):
-        norms = 2
-
-    def attention(t: Trace, x: Tensor) -> Tensor:
-        return fused(t, x, heads, module="self_attention", names=("query_key_value", "dense"), bias=bias)
-
-    def mlp(t: Trace, x: Tensor) -> Tensor:
-        return plain(
-            t,
-            x,
-            c.maybe("ffn_hidden_size") or 4 * c.hidden,
-            names=("dense_h_to_4h", "dense_4h_to_h"),
-            activation=c.text("activation"),
-            bias=bias,
-        )
-
-    def layer(t: Trace, x: Tensor) -> Tensor:
-        if not c.flag("parallel_attn"):
-            return pre_norm(t, x, attention, mlp, style="layer")
-        names = ("ln_attn", "ln_mlp") if norms == 2 else ("input_layernorm",)
-        return parallel(t, x, attention, mlp, names=names, style="layer")
-
-    m.embed("word_embeddings", c.vocab, c.hidden)
+    learned_positions(c, m)
     m.stack(c.layers, layer, width=c.hidden, name="h.{}")
     m.final_norm("ln_f", c.hidden, style="layer")
+
+
+@decoder("gpt_neo", prefix="transformer")
+def gpt_neo(c: Config, m: ModelBuilder) -> None:
+    """GPT-Neo: scores in fp32; local layers are masked in a full cache."""
+    heads = all_heads(c, dropout=c.number("attention_dropout", 0.0), float32_scores=True)
+    names = ("q_proj", "k_proj", "v_proj", "out_proj")
+    attention = partial(grouped, shape=heads, module="attn.attention", names=names, out_bias=True)
+    mlp = partial(plain, inner=c.maybe("intermediate_size") or 4 * c.hidden, names=("c_fc", "c_proj"),
+                  activation=c.text("activation_function"))  # fmt: skip
+    drop = c.number("resid_dropout", 0.0)
+
+    def layer(t: Trace, x: Tensor) -> Tensor:
+        return pre_norm(t, x, attention, mlp, names=("ln_1", "ln_2"), style="layer", dropout=drop)
+
+    learned_positions(c, m, "embed_dropout")
+    m.stack(c.layers, layer, width=c.hidden, name="h.{}")
+    m.final_norm("ln_f", c.hidden, style="layer")
+
+
+@decoder("openai-gpt", prefix="transformer")
+def openai_gpt(c: Config, m: ModelBuilder) -> None:
+    """GPT (2018): norms outside the residual, no final norm; its implementation keeps no cache."""
+    heads, names = all_heads(c, cached=False, float32_softmax=False), ("c_attn", "c_proj")
+    attention = partial(fused, shape=heads, module="attn", names=names, bias=True, transposed=True)
+    mlp = partial(plain, inner=4 * c.hidden, names=("c_fc", "c_proj"), activation=c.text("afn"), transposed=True)
+    drop = c.number("resid_pdrop", 0.0)
+    tables = (("positions_embed", c.size("n_positions"), Axis.SEQUENCE),)
+    m.embed("tokens_embed", c.vocab, c.hidden, tables=tables, dropout=c.number("embd_pdrop", 0.0))
+    m.stack(
+        c.layers, lambda t, x: outer_norm(t, x, attention, mlp, dropout=drop), width=c.hidden, name="h.{}"
+    )
