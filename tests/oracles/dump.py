@@ -24,6 +24,7 @@ from .variations import variations
 
 FLOPS_AT = (2, 80)
 SECONDS_PER_TYPE = 300
+LARGEST_WITH_VALUES = 50_000_000  # parameters
 ATTENTION_NAMES = (
     ("q_proj", "v_proj"), ("query_key_value",), ("qkv_proj",), ("c_attn",), ("query", "value"), ("q", "v"),
     ("Wqkv",), ("kv_a_proj_with_mqa", "kv_b_proj"), ("in_proj",), ("q_lin", "v_lin"),
@@ -97,6 +98,17 @@ def lora_case(config: dict[str, Any], rank: int, targets: str | list[str]) -> in
     return real_model.lora_parameters(real_model.build(config), r=rank, target_modules=targets)
 
 
+def measured(config: dict[str, Any], measure: Callable[[PreTrainedModel], Any]) -> Any:
+    """A measurement on the meta device; where it needs real values, on the processor if that is little."""
+    model = real_model.build(config)
+    first = attempted(lambda: measure(model))
+    is_small = sum(value.numel() for value in model.parameters()) < LARGEST_WITH_VALUES
+    if not any(failures_in(first)) or not is_small:
+        return first
+    second = attempted(lambda: measure(real_model.build(config, device="cpu")))
+    return first if any(failures_in(second)) else second
+
+
 def case(config: dict[str, Any]) -> dict[str, Any]:
     model = real_model.build(config)
     names = real_model.parameters(model).keys() | real_model.buffers(model).keys()
@@ -109,8 +121,8 @@ def case(config: dict[str, Any]) -> dict[str, Any]:
         "tied": real_model.tied_names(model),
         "checkpoint": None if published.keys() == names else published,
         "keep_in_fp32": sorted(map(str, getattr(model, "_keep_in_fp32_modules", None) or [])),
-        "cache": attempted(lambda: cache_cases(model)),
-        "flops": attempted(lambda: flops_case(model)),
+        "cache": measured(config, cache_cases),
+        "flops": measured(config, flops_case),
         "lora": lora_cases(config) if len(config) > 1 else [],  # the default config is slow to wrap
     }
 
@@ -118,20 +130,20 @@ def case(config: dict[str, Any]) -> dict[str, Any]:
 def runs(config: dict[str, Any], with_forward: bool) -> bool:
     """Whether the library builds a config (and, where its default can, runs a forward pass of it)."""
     try:
-        model = real_model.build(config)
+        real_model.build(config)
         if with_forward:
-            real_model.run(model, 2, 20, use_cache=False)
+            return not any(failures_in(measured(config, lambda model: real_model.run(model, 2, 20, False))))
     except Exception:  # refused by a validator, a module or an operation: drawn again
         return False
     return True
 
 
-def cases_of(model_type: str, count: int) -> list[dict[str, Any]]:
+def cases_of(model_type: str, count: int, seed: int = 0) -> list[dict[str, Any]]:
     """The default config, where the library can build it, and `count` random ones."""
     default = attempted(lambda: case({"model_type": model_type}))
-    drawn = variations(model_type, count, lambda config: runs(config, with_forward=True))
+    drawn = variations(model_type, count, lambda config: runs(config, with_forward=True), seed)
     if len(drawn) < count:  # no forward pass without pictures, sound or real values
-        more = variations(model_type, count, lambda config: runs(config, with_forward=False), seed=1)
+        more = variations(model_type, count, lambda config: runs(config, with_forward=False), seed + 100)
         drawn += more[: count - len(drawn)]
     return [default] * ("failed" not in default) + [case(config) for config in drawn]
 

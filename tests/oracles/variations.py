@@ -44,9 +44,11 @@ class Sizes:
     groups: int
     layers: int
     text_hidden: int
+    boldness: float  # probability of each change
+    reshaped: bool  # whether width and heads are changed
 
 
-def draw_sizes(rng: Random, text_hidden: int | None) -> Sizes:
+def draw_sizes(rng: Random, boldness: float, text_hidden: int | None) -> Sizes:
     heads = rng.choice((2, 4, 6, 8))
     head_dim = rng.choice((8, 16, 24, 32))
     groups = rng.choice((1, 2, 4))
@@ -60,6 +62,8 @@ def draw_sizes(rng: Random, text_hidden: int | None) -> Sizes:
         groups=groups,
         layers=rng.randint(2, 6),
         text_hidden=text_hidden or hidden,
+        boldness=boldness,
+        reshaped=rng.random() < boldness,
     )
 
 
@@ -114,6 +118,7 @@ SAMPLED: list[tuple[str, Callable[[Random, Sizes], Any]]] = [
     ("hidden_size_per_layer_input", choice(0, 16)),
     (" ".join(LAYER_COUNTS), lambda r, s: s.layers),
 ]
+TOGETHER = {name for names, _ in SAMPLED[:4] for name in names.split()}  # width and heads must fit each other
 SAMPLERS = {name: sampler for names, sampler in SAMPLED for name in names.split()}
 
 
@@ -143,14 +148,16 @@ def per_layer_list(
     return [rng.choice(kinds) for _ in range(sizes.layers)]
 
 
-def draw_field(
-    name: str, default: Any, base: PreTrainedConfig, sizes: Sizes, rng: Random, boldness: float
-) -> Any:
+def draw_field(name: str, default: Any, base: PreTrainedConfig, sizes: Sizes, rng: Random) -> Any:
     """A new value of one field; the default itself where it is left alone."""
+    boldness = sizes.boldness
     aliases = type(base).attribute_map.items()
     canonical = next((alias for alias, own in aliases if own == name and alias in SAMPLERS), name)
     if canonical in LAYER_COUNTS:
         return sizes.layers
+    if name == "attention_types":  # gpt_neo: kinds and how often they repeat, together one a layer
+        split = rng.randint(0, sizes.layers)
+        return [[["global"], split], [["local"], sizes.layers - split]]
     if name in PER_LAYER or isinstance(default, list | tuple):
         is_bound = isinstance(default, list | tuple)  # the declared list fits only the declared layer count
         drawn = is_bound or rng.random() < boldness / 2
@@ -158,6 +165,8 @@ def draw_field(
     if isinstance(default, bool):
         often = 0.5 if "bias" in name or "tie" in name else 0.25
         return default ^ (name not in NEVER_FLIPPED and rng.random() < often * boldness)
+    if canonical in TOGETHER and default is not None:
+        return SAMPLERS[canonical](rng, sizes) if sizes.reshaped else default
     is_set = default is not None or rng.random() < 0.5
     if canonical in SAMPLERS and is_set and rng.random() < boldness:
         return SAMPLERS[canonical](rng, sizes)
@@ -166,10 +175,10 @@ def draw_field(
 
 def draw_fields(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: int | None) -> Config:
     """Overrides for one config class, sub-configs aside; `boldness` is the probability of each change."""
-    sizes = draw_sizes(rng, text_hidden)
+    sizes = draw_sizes(rng, boldness, text_hidden)
     base = config_class()
     fields = declared(config_class)
-    values = {name: draw_field(name, fields[name], base, sizes, rng, boldness) for name in fields}
+    values = {name: draw_field(name, fields[name], base, sizes, rng) for name in fields}
     drawn = {name: value for name, value in values.items() if value != fields[name]}
     pad, vocab = getattr(base, "pad_token_id", None), drawn.get("vocab_size")
     if isinstance(pad, int) and vocab and pad >= vocab:
