@@ -147,13 +147,19 @@ def grouped(
     out_norm: str | None = None,
     clip: bool = False,
     query_scale: bool = False,
+    value_scale: bool = False,
+    gate: str | None = None,
+    gate_width: int | None = None,
+    gate_kind: str = "sigmoid",
 ) -> Tensor:
     """Separate query, key, value and output projections.
 
     `qk_norm`: `head` normalises every head by itself, `full` the whole row, before rotation.
     `norm_last` normalises after rotation instead. `key_bias` [bias] tells a key projection that lacks
     what query and value have. `out_norm` names a norm before the output projection, `clip` bounds all
-    three projections, `query_scale` multiplies queries by a factor of their position.
+    three projections, `query_scale` multiplies queries by a factor of their position,
+    `value_scale` values by a constant. `gate` names a projection of the input whose sigmoid (or
+    `gate_kind`) scales the output, every element of it or (`gate_width` = heads) every head.
     """
     q_name, k_name, v_name, o_name = names
     kv_split = column(shape.kv_heads, replicate=True)
@@ -174,10 +180,15 @@ def grouped(
             q, k = turn(t, q, k, shape)
         if query_scale:
             q = t.elementwise("scale", q)
+        if value_scale:
+            v = t.elementwise("scale", v)
         sink = t.parameter("sinks", (shape.heads,), split=column(shape.heads)) if sinks else None
         out = attend(t, q, k, v, shape, sinks=sink)
         if out_norm:
             out = t.norm(out_norm, out, style=qk_style)
+        if gate:
+            scores = t.linear(gate, x, gate_width or shape.out_width, split=column(shape.heads))
+            out = t.multiply(out, t.elementwise(gate_kind, scores))
         return t.linear(
             o_name, out, width or x.width, bias=bias if out_bias is None else out_bias, split=row(shape.heads)
         )
