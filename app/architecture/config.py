@@ -77,13 +77,6 @@ class Config:
                     return otherwise if value is None else value
         return otherwise
 
-    def own_default(self, *path: str) -> Any:
-        """What the architecture's own defaults have at this path, whatever the file says; else None."""
-        found: Any = self._defaults
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return found
-
     # --- typed access ------------------------------------------------------------------------
 
     def size(self, name: str, otherwise: int | None = None, *, least: int = 1) -> int:

@@ -1,7 +1,7 @@
 """Attention with grouped queries, its projections separate or fused."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from ..config import Config
 from ..operations import Part, Tensor
@@ -66,6 +66,25 @@ class Heads:
         return self.heads * (self.value_dim or self.head_dim)
 
 
+# The turned share of a head where neither the file nor the class's fields state one (set while the
+# configuration classes are built, so it is in no default).
+TURNED_SHARE: Final = {
+    "glm": 0.5,
+    "glm4": 0.5,
+    "glm4_moe": 0.5,
+    "glm4v_moe_text": 0.5,
+    "gpt_neox": 0.25,
+    "nemotron": 0.5,
+    "persimmon": 0.5,
+    "phi": 0.5,
+    "qwen3_5_moe_text": 0.25,
+    "qwen3_5_text": 0.25,
+    "qwen3_next": 0.25,
+    "recurrent_gemma": 0.5,
+    "stablelm": 0.25,
+}
+
+
 def rotary_dim(config: Config, head_dim: int) -> int | None:
     """How many elements of a head are turned; None for all."""
     share = rotary_share(config)
@@ -78,7 +97,7 @@ def rotary_share(config: Config) -> float:
         config.mapping("rope_parameters").get("partial_rotary_factor"),
         config.get("partial_rotary_factor"),
         config.get("rotary_pct"),
-        config.own_default("rope_parameters", "partial_rotary_factor"),
+        TURNED_SHARE.get(config.model_type),
     ):
         if share is not None:
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
