@@ -1,0 +1,74 @@
+"""Inference memory: a request set up on its runtime, every distinct rank added up, and what fits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .estimate import Estimate, Fit, Rank
+from .requests import InferenceRequest
+from .runtimes import deploy
+from .runtimes.base import Deployment
+
+TOTAL = "inference_memory"
+
+
+def estimate_inference(request: InferenceRequest) -> Estimate:
+    """What the request needs on every distinct rank; with a `gpu`, whether that fits and what would.
+
+    Raises `DomainError`: `InvalidLayout` for ranks the model cannot be cut over, `InvalidRequest` for other
+    wrong values, `NotSupportedYet` for what is documented and not computed.
+    """
+    deployment = deploy(request)
+    ranks = tuple(
+        Rank(stage.role, deployment.ranks_of(stage), deployment.terms(stage)) for stage in deployment.stages
+    )
+    ranks = tuple(sorted(ranks, key=lambda rank: -rank.total))
+    extra: dict[str, Any] = {"minimum_bytes": _minimum(deployment)}
+    fit = None
+    if request.gpu is not None:
+        fit = _fit(deployment, ranks)
+        extra["capacity"] = _capacity(deployment)
+    return Estimate(TOTAL, ranks, tuple(deployment.warnings), fit, deployment.parameters(), extra)
+
+
+def _minimum(deployment: Deployment) -> dict[str, int]:
+    """The keys of `memory_bytes` for the least that would run, on the fullest rank."""
+    least = deployment.minimum()
+    fullest = max((least.terms(stage) for stage in least.stages), key=lambda terms: sum(t.bytes for t in terms))
+    found: dict[str, int] = {}
+    for term in fullest:
+        found[term.name] = found.get(term.name, 0) + term.bytes
+    found[TOTAL] = sum(found.values())
+    return found
+
+
+def _fit(deployment: Deployment, ranks: tuple[Rank, ...]) -> Fit:
+    """Judged on the rank with the least left."""
+    batch, length = deployment.batch, deployment.length
+    tightest = min(
+        deployment.stages,
+        key=lambda s: deployment.room(s, batch, length) - deployment.cache_bytes(s, batch, length),
+    )
+    need = sum(term.bytes for term in deployment.terms(tightest))
+    budget = deployment.budget(tightest)
+    usable = deployment.device.usable
+    return Fit(need <= min(budget, deployment.device.total), usable, budget, budget - need, need / usable)
+
+
+def _capacity(deployment: Deployment) -> Mapping[str, Any]:
+    found = deployment.capacity()
+    found["max_batch_size"] = _largest(lambda n: deployment.fits(n, deployment.length)) * deployment.layout.data
+    found["max_sequence_length"] = _largest(lambda n: deployment.fits(deployment.batch, n))
+    return found
+
+
+def _largest(holds: Any, most: int = 2**27) -> int:
+    """The largest number for which it holds; 0 where not even 1 does. `holds` must be monotone."""
+    if not holds(1):
+        return 0
+    low, high = 1, 2
+    while high <= most and holds(high):
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return min(low, most)

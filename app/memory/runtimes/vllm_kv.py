@@ -1,0 +1,147 @@
+"""vLLM's cache: specs of layers, pages, groups of layers that share a block table, requests in blocks.
+
+Sources: vLLM `v1/kv_cache_interface.py` (page sizes, `max_memory_usage_bytes`), `v1/core/kv_cache_utils.py`
+(`get_kv_cache_groups`, `unify_kv_cache_spec_page_size`, `get_max_concurrency_for_kv_cache_config`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import ceil, lcm
+from typing import Literal
+
+from ..kv_cache import LayerCache
+
+Kind = Literal["full", "latent", "window", "chunk", "state", "cross"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Layers with equal pages: `page` bytes for `block` tokens; `reach` tokens back, `copies` fixed pages."""
+
+    kind: Kind
+    layers: int
+    block: int
+    page: int
+    reach: int = 0
+    copies: int = 0
+
+    def pages(self, length: int, in_flight: int, source: int = 0) -> int:
+        """Pages that one request of `length` tokens may need (serving facts, `max_memory_usage_bytes`)."""
+        match self.kind:
+            case "window":
+                return ceil(min(self.reach - 1 + in_flight, length) / self.block) + 1
+            case "chunk":
+                return ceil(min(self.reach + in_flight, length) / self.block)
+            case "state":
+                return self.copies
+            case "cross":
+                return ceil(source / self.block)
+            case _:
+                return ceil(length / self.block)
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Layers in groups that share a pool: `block_bytes` is one block over all the layers of a group.
+
+    `specs` holds each spec with the number of groups it makes.
+    """
+
+    block_bytes: int
+    specs: tuple[tuple[Spec, int], ...]
+
+    @property
+    def count(self) -> int:
+        """Groups in all."""
+        return sum(groups for _, groups in self.specs)
+
+    @property
+    def smallest_block(self) -> int:
+        """Fewest tokens of a block."""
+        return min((spec.block for spec, _ in self.specs), default=1)
+
+    def blocks(self, length: int, in_flight: int, source: int = 0) -> int:
+        """Blocks that one request of `length` tokens may need."""
+        return sum(groups * spec.pages(length, in_flight, source) for spec, groups in self.specs)
+
+
+def specs(
+    caches: Sequence[LayerCache], block: int, element: float, *, hybrid: bool, state_copies: int, scales: int = 0
+) -> tuple[Spec, ...]:
+    """The specs of a model's layers before pages are made equal.
+
+    `hybrid` False: windows and chunks are kept as full attention. `scales`: bytes beside each head vector.
+    """
+    found: dict[Spec, int] = {}
+    for cache in caches:
+        for spec in _of_layer(cache, block, element, hybrid, state_copies, scales):
+            found[spec] = found.get(spec, 0) + cache.layers
+    return tuple(replace(spec, layers=layers) for spec, layers in found.items())
+
+
+def _of_layer(
+    c: LayerCache, block: int, element: float, hybrid: bool, state_copies: int, scales: int
+) -> list[Spec]:
+    if c.state:
+        return [Spec("state", 0, block, c.state, copies=state_copies)]
+    page = ceil(block * (c.width * element + 2 * scales * c.heads))
+    found = []
+    if c.latent:
+        found.append(Spec("latent", 0, block, page))
+    elif c.cross:
+        found.append(Spec("cross", 0, block, page))
+    elif c.window and hybrid:
+        found.append(Spec("window", 0, block, page, reach=c.window))
+    elif c.chunk and hybrid:
+        found.append(Spec("chunk", 0, block, page, reach=c.chunk))
+    else:
+        found.append(Spec("full", 0, block, page))
+    if c.indexer:
+        found.append(Spec("latent", 0, block, ceil(block * c.indexer * element)))
+    return found
+
+
+def aligned_to_states(found: Sequence[Spec], token_bytes: float, align: int) -> tuple[Spec, ...]:
+    """Enlarge the attention block until its page holds the state, then pad the state's page to it.
+
+    vLLM `platforms/interface.py` `_align_hybrid_block_size` (`models/config.py` up to 0.19): the block is
+    the least multiple of `align` tokens whose page is no smaller than the state's.
+    """
+    state = max((spec.page for spec in found if spec.kind == "state"), default=0)
+    attention = [spec for spec in found if spec.kind != "state"]
+    if not state or not attention:
+        return tuple(found)
+    block = max(align * ceil(state / (align * token_bytes)), lcm(*(spec.block for spec in attention)))
+    page = ceil(block * token_bytes)
+    return tuple(
+        replace(spec, page=page, block=block)
+        if spec.kind == "state"
+        else replace(spec, page=spec.page // spec.block * block, block=block)
+        for spec in found
+    )
+
+
+def group(found: Sequence[Spec], ratio: float) -> Groups:
+    """Groups of layers. Equal specs, or specs of one type with one block size, make one group."""
+    if not found:
+        return Groups(0, ())
+    kinds = {(spec.kind in ("full", "latent"), spec.kind, spec.reach) for spec in found}
+    one_type = len(kinds) == 1 or all(spec.kind in ("full", "latent") for spec in found)
+    if one_type and len({spec.block for spec in found}) == 1:
+        return Groups(sum(spec.page * spec.layers for spec in found), ((found[0], 1),))
+    even = unified(found)
+    fewest, most = min(spec.layers for spec in even), max(spec.layers for spec in even)
+    size = most if most < ratio * fewest else fewest
+    return Groups(even[0].page * size, tuple((spec, ceil(spec.layers / size)) for spec in even))
+
+
+def unified(found: Sequence[Spec]) -> tuple[Spec, ...]:
+    """Pages made equal: a smaller page gets a larger block where that divides, else padding."""
+    largest = max(spec.page for spec in found)
+    merged: dict[Spec, int] = {}
+    for spec in found:
+        times = largest // spec.page if largest % spec.page == 0 and spec.kind != "state" else 1
+        even = replace(spec, layers=0, page=largest, block=spec.block * times)
+        merged[even] = merged.get(even, 0) + spec.layers
+    return tuple(replace(spec, layers=layers) for spec, layers in merged.items())
