@@ -4,7 +4,7 @@ marshmallow's own fields take `"0.5"` for a number and `"yes"` for true; these t
 JSON boolean. The bounds given to a field are the ones it publishes.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import marshmallow as ma
@@ -14,7 +14,6 @@ from ...messages import Message
 from ..choices import Choices
 
 LONGEST_TEXT: Final = 512
-Examine = Callable[[Mapping[str, Any], str], tuple[dict[str, Any], list[Problem]]]
 
 
 class Rejected(ma.ValidationError):
@@ -185,16 +184,27 @@ class Object(Strict, ma.fields.Dict):
 
 
 class TextOrObject(Strict):
-    """A name, or an object that describes the thing itself."""
+    """A name, or an object that describes the thing itself; with `schema` its fields are checked."""
 
-    def __init__(self, description: str = "", **options: Any) -> None:
+    def __init__(self, description: str = "", *, schema: Any = None, **options: Any) -> None:
+        self.schema = schema
         options["published"] = {"type": ["string", "object"]}
         super().__init__(description, **options)
 
     def accept(self, value: Any, path: str) -> str | dict[str, Any]:
         if isinstance(value, dict):
-            return value
+            return value if self.schema is None else examine(self.schema, value, path)
+        if not isinstance(value, str):
+            raise rejected(path, "not_text_or_object")
         return Text().accept(value, path)
+
+
+def examine(schema: Any, value: dict[str, Any], path: str) -> dict[str, Any]:
+    """The fields of an inner object by its strict schema; raises `Rejected` with all that is wrong."""
+    values, problems = schema.examine(value, f"{path}.")
+    if problems:
+        raise Rejected(problems)
+    return dict(values)
 
 
 class Nested(Strict, ma.fields.Nested):  # type: ignore[misc]
@@ -211,11 +221,7 @@ class Nested(Strict, ma.fields.Nested):  # type: ignore[misc]
     def accept(self, value: Any, path: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise rejected(path, "not_object")
-        examine: Examine = self.schema.examine  # type: ignore[attr-defined]  # schemas here are strict ones
-        values, problems = examine(value, f"{path}.")
-        if problems:
-            raise Rejected(problems)
-        return values
+        return examine(self.schema, value, path)
 
 
 class Texts(Strict, ma.fields.List[Any]):

@@ -27,11 +27,17 @@ def one_length(data: Mapping[str, Any], prefix: str) -> Problem | None:
     return None
 
 
+class DraftSchema(ModelSchema):
+    """The draft of speculative decoding."""
+
+
 class SpeculativeSchema(StrictSchema):
     """A draft that proposes tokens."""
 
     draft = TextOrObject(
-        "The draft model: a name, or an object with one of the three forms of a model.", required=True
+        "The draft model: a name, or an object with one of the three forms of a model.",
+        schema=DraftSchema(),
+        required=True,
     )
     num_tokens = Integer("Tokens proposed in a step.", most=1024, required=True)
 
