@@ -259,6 +259,14 @@ def test_a_broken_header(hub: FakeHub, client: HubClient, header: bytes) -> None
         client.model(REPO)
 
 
+def test_a_huge_header_is_not_asked_for(hub: FakeHub, client: HubClient) -> None:
+    hub.put(REPO, "model.safetensors", (1 << 40).to_bytes(8, "little") + b"{}")
+    with pytest.raises(HubError) as error:
+        client.model(REPO)
+    assert code(error) == "hub_too_large"
+    assert len(hub.seen) == 2  # config, and the beginning of the file
+
+
 @pytest.mark.parametrize(
     "index",
     [

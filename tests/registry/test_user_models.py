@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,27 @@ def test_every_change_is_seen_at_once(store: FolderModelStore) -> None:
     reader = FolderModelStore(store.folder)
     for size in range(100, 200):
         store.put(entry(hidden_size=size), replace=True)
+        found = reader.get("mine")
+        assert found is not None and found.config["hidden_size"] == size
+
+
+def test_two_changes_within_one_tick_of_the_clock_are_seen(store: FolderModelStore) -> None:
+    reader = FolderModelStore(store.folder)
+    now = time.time()
+    for size in (100, 200):
+        store.put(entry(hidden_size=size), replace=True)
+        os.utime(store.folder, (now, now))
+        found = reader.get("mine")
+        assert found is not None and found.config["hidden_size"] == size
+
+
+def test_another_file_under_the_same_name_is_read_again(store: FolderModelStore) -> None:
+    reader = FolderModelStore(store.folder)
+    for age, size in ((7200, 100), (3600, 200)):
+        store.put(entry(hidden_size=size), replace=True)
+        then = time.time() - age
+        for path in (store.folder / "mine.json", store.folder):
+            os.utime(path, (then, then))
         found = reader.get("mine")
         assert found is not None and found.config["hidden_size"] == size
 
