@@ -36,7 +36,8 @@ class Stored:
             return parameter
         if parameter.endswith(".weight"):
             return parameter.removesuffix("weight") + self.suffix
-        return f"{parameter}.{self.suffix}" if self.suffix.startswith("weight") else f"{parameter}_{self.suffix}"
+        joint = "." if self.suffix.startswith("weight") else "_"
+        return f"{parameter}{joint}{self.suffix}"
 
 
 @dataclass(frozen=True, slots=True)

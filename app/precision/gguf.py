@@ -63,9 +63,10 @@ class Piece:
 
 
 def _tensors(section: Section, op: Operation, parameter: Parameter, shape: tuple[int, ...]) -> list[Piece]:
-    """What the parameter becomes in the file: gate and up of experts apart, the latent key and value apart."""
+    """What the parameter becomes in the file; gate and up of stacked experts stand apart."""
     matrix = matrix_of(parameter, shape)
-    assert matrix is not None
+    if matrix is None:
+        return []
     category = category_of(section, parameter)
     if isinstance(op, Experts) and parameter.experts:
         parts = matrix.count // shape[0]

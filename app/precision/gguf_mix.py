@@ -53,11 +53,14 @@ class Mix:
 
 def _mixes() -> dict[str, Mix]:
     odd = {
-        "q2_k_s": "Q2_K", "q3_k_s": "Q3_K", "q3_k_m": "Q3_K", "q3_k_l": "Q3_K", "q4_k_s": "Q4_K", "q4_k_m": "Q4_K",
-        "q5_k_s": "Q5_K", "q5_k_m": "Q5_K", "iq2_s": "IQ2_XS", "iq2_m": "IQ2_S", "iq3_xs": "IQ3_S", "iq3_m": "IQ3_S",
-        "mxfp4_moe": "MXFP4",
-    }  # fmt: skip
-    plain = {kind.lower(): kind for kind in BLOCKS if kind not in ("Q3_K", "Q4_K", "Q5_K", "Q8_K", "MXFP4", "NVFP4")}
+        **dict.fromkeys(("q2_k_s",), "Q2_K"),
+        **dict.fromkeys(("q3_k_s", "q3_k_m", "q3_k_l"), "Q3_K"),
+        **dict.fromkeys(("q4_k_s", "q4_k_m"), "Q4_K"),
+        **dict.fromkeys(("q5_k_s", "q5_k_m"), "Q5_K"),
+        **{"iq2_s": "IQ2_XS", "iq2_m": "IQ2_S", "iq3_xs": "IQ3_S", "iq3_m": "IQ3_S", "mxfp4_moe": "MXFP4"},
+    }
+    mixed_only = ("Q3_K", "Q4_K", "Q5_K", "Q8_K", "MXFP4", "NVFP4")
+    plain = {kind.lower(): kind for kind in BLOCKS if kind not in mixed_only}
     return {name: Mix(name, base) for name, base in sorted({**plain, **odd}.items())}
 
 
@@ -116,7 +119,12 @@ def _wanted(mix: Mix, model: Facts, place: Place) -> str:
         return _low(mix, model, place)
     if category in VALUES:
         return _value(mix, model, place)
-    match category:
+    return _inner(mix, model, place)
+
+
+def _inner(mix: Mix, model: Facts, place: Place) -> str:
+    """Queries, keys, outputs and feed-forward matrices of mixes from three bits up."""
+    match place.category:
         case Category.KEY if model.experts == 8:
             return "Q8_0"
         case Category.KEY | Category.QUERY:
@@ -156,7 +164,9 @@ def _low(mix: Mix, model: Facts, place: Place) -> str:
     if place.category is Category.ATTENTION_OUT:
         if model.experts == 8:
             return "Q5_K"
-        return {"iq1_s": "IQ2_XXS", "iq1_m": "IQ2_XXS", "iq2_s": "IQ3_S", "iq2_m": "IQ3_S"}.get(mix.name, mix.base)
+        return {"iq1_s": "IQ2_XXS", "iq1_m": "IQ2_XXS", "iq2_s": "IQ3_S", "iq2_m": "IQ3_S"}.get(
+            mix.name, mix.base
+        )
     return mix.base
 
 
@@ -193,7 +203,19 @@ def _value_by_mix(mix: Mix, grouped: bool, nth: int, count: int) -> str | None:
 
 
 _OUT_OF_EIGHT: Final = (
-    *("q2_k", "iq3_xs", "iq3_xxs", "q3_k_s", "q3_k_m", "iq4_nl", "q4_k_s", "q4_k_m", "iq3_s", "iq3_m", "iq4_xs"),
+    *(
+        "q2_k",
+        "iq3_xs",
+        "iq3_xxs",
+        "q3_k_s",
+        "q3_k_m",
+        "iq4_nl",
+        "q4_k_s",
+        "q4_k_m",
+        "iq3_s",
+        "iq3_m",
+        "iq4_xs",
+    ),
 )
 
 

@@ -69,3 +69,15 @@ class Quanto:
             matrix.store("weight._scale", (count, 1), wide),
             matrix.store("weight._shift", (count, 1), wide),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BitNet:
+    """BitNet b1.58: ternary weights, four to a byte, and one scale a matrix (transformers `BitLinear`)."""
+
+    def pack(self, matrix: Matrix, wide: str) -> tuple[Stored, ...]:
+        """weight [out / 4, in] and weight_scale."""
+        return (
+            matrix.store("weight", (ceil_div(matrix.rows, 4), matrix.columns), "uint8"),
+            matrix.store("weight_scale", (1,), wide),
+        )

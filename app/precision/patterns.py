@@ -58,10 +58,9 @@ class Patterns:
         stretches |= {".".join(parts[start:]) for start in range(len(parts))}
         if self.exact & stretches:
             return True
-        return any(_regex(pattern, name) or _regex(pattern, f"model.{short}") for pattern in self.regexes) or any(
-            _wildcard(pattern, candidate)
-            for pattern in self.wildcards
-            for candidate in (name, short, f"model.{short}", f"language_model.model.{short}")
+        full = (name, short, f"model.{short}", f"language_model.model.{short}")
+        return any(_regex(pattern, other) for pattern in self.regexes for other in full) or any(
+            _wildcard(pattern, other) for pattern in self.wildcards for other in full
         )
 
 

@@ -29,9 +29,20 @@ TOWERS = frozenset({"vision", "audio", "projector", "vision_tower", "audio_tower
 class Scheme(Protocol):
     """How a model's parameters are stored. Immutable; `on` ties it to a model where it needs to know one."""
 
-    name: str
-    wide: str
-    warnings: tuple[Message, ...]
+    @property
+    def name(self) -> str:
+        """What the quantization is called."""
+        ...
+
+    @property
+    def wide(self) -> str:
+        """The data type of what is not quantized."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[Message, ...]:
+        """What was assumed."""
+        ...
 
     def on(self, architecture: "Architecture") -> "Scheme":
         """The scheme for this model."""
@@ -117,8 +128,9 @@ class Textbook(Plain):
         self, section: Section, op: Operation, parameter: Parameter, shape: tuple[int, ...]
     ) -> tuple[Stored, ...]:
         """The parameter's elements at the textbook's width."""
-        whole = plain(shape, self.dtype if self.covers(section, op, parameter) else wide_dtype(parameter, self.wide))
-        return (whole,)
+        if self.covers(section, op, parameter):
+            return (plain(shape, self.dtype),)
+        return (plain(shape, wide_dtype(parameter, self.wide)),)
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,7 @@ class Ruled(Plain):
         return tuple(cut for section in architecture.sections for cut in self._cut(section))
 
     def _by_layer(self) -> bool:
-        return self.ignored.by_layer or any(rule.targets is not None and rule.targets.by_layer for rule in self.rules)
+        return self.ignored.by_layer or any(rule.targets and rule.targets.by_layer for rule in self.rules)
 
     def _cut(self, section: Section) -> Iterator[Section]:
         alike: dict[tuple[Format | None, ...], list[int]] = {}
@@ -201,7 +213,8 @@ class Ruled(Plain):
 
     def covers(self, section: Section, op: Operation, parameter: Parameter) -> bool:
         """Whether a rule names it."""
-        return self.format_of(section, op, parameter) is not None and matrix_of(parameter, parameter.shape) is not None
+        chosen = self.format_of(section, op, parameter)
+        return chosen is not None and matrix_of(parameter, parameter.shape) is not None
 
     def stored(
         self, section: Section, op: Operation, parameter: Parameter, shape: tuple[int, ...]

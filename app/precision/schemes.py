@@ -42,7 +42,8 @@ def _gptq(o: Options) -> Format:
 
 
 def _awq(o: Options) -> Format:
-    return Awq(option(o, "bits", 4, (4, 8)), option(o, "group_size", 128, GROUPS), bool(o.get("zero_point", True)))
+    size = option(o, "group_size", 128, GROUPS)
+    return Awq(option(o, "bits", 4, (4, 8)), size, bool(o.get("zero_point", True)))
 
 
 def _int4(o: Options) -> Format:
@@ -92,8 +93,14 @@ TEXTBOOK: Final = ("int8", "int4")
 
 NAMES: Final = ("none", *_NAMED, *MIXES)
 
-_KEYS: Final = {name.replace("-", "").replace("_", "").replace(".", ""): name for name in NAMES}
-_KEYS |= {"bnb4bit": "nf4", "bnbint8": "bnb-int8", "bnb8bit": "bnb-int8", "llmint8": "bnb-int8", "fp8block": "fp8-block"}
+ALIASES: Final = {"bnb-4bit": "nf4", "bnb-8bit": "bnb-int8", "llm-int8": "bnb-int8"}
+
+
+def _key(name: str) -> str:
+    return name.lower().translate(str.maketrans("", "", "-_. "))
+
+
+_KEYS: Final = {_key(name): name for name in NAMES} | {_key(other): name for other, name in ALIASES.items()}
 
 
 def canonical(name: str) -> str | None:
@@ -102,7 +109,7 @@ def canonical(name: str) -> str | None:
     >>> canonical("Q4-K-M"), canonical("NF4_double")
     ('q4_k_m', 'nf4-double')
     """
-    return _KEYS.get(name.lower().translate(str.maketrans("", "", "-_. ")))
+    return _KEYS.get(_key(name))
 
 
 def said_bits(name: str) -> float:
@@ -134,6 +141,7 @@ def for_precision(name: str) -> Scheme:
     """What `precision` alone means: a data type for every parameter; integers are textbook figures."""
     dtype = data_type(name).name
     if dtype in TEXTBOOK:
-        warning = Message("textbook_precision", {"precision": dtype, "bytes": "1" if dtype == "int8" else "0.5"})
+        size = "1" if dtype == "int8" else "0.5"
+        warning = Message("textbook_precision", {"precision": dtype, "bytes": size})
         return Textbook("bfloat16", dtype, (warning,), dtype)
     return Plain(dtype)
