@@ -10,7 +10,9 @@ from .architecture import Architecture
 from .architecture.sections import Section
 from .architecture.tensors import own_parameters
 from .hardware import Accelerator
+from .memory.weights import stored_model
 from .messages import Language, Message
+from .precision.scheme import weight_bytes
 from .registry.models import ModelEntry
 
 MOST_TENSORS: Final = 50_000
@@ -95,10 +97,13 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def checkpoint_bytes(entry: ModelEntry) -> int | None:
-    """Bytes of the checkpoint's tensors; None where the configuration names no data type."""
-    dtype = entry.architecture.dtype
-    return None if dtype is None else entry.architecture.parameters.total * 2
+def checkpoint_bytes(entry: ModelEntry) -> int:
+    """Bytes of the checkpoint's tensors: as the hub stated them, else as the configuration stores them."""
+    stated = entry.meta.get("checkpoint_bytes")
+    if isinstance(stated, int):
+        return stated
+    stored = stored_model(entry.architecture, None, None, None, False)
+    return weight_bytes(entry.architecture, stored.scheme)
 
 
 def tensors(architecture: Architecture, offset: int = 0, limit: int = MOST_TENSORS) -> dict[str, Any]:

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from ..memory.runtimes import choices as runtimes
+from ..precision import schemes
+from ..precision.dtypes import DTYPES
 from ..registry import gpus
 from ..registry.names import normalised
 
@@ -28,44 +31,28 @@ class Choices:
         return tuple(alias for alias, canonical in self.aliases.items() if canonical == name)
 
 
-_DTYPE_ALIASES: Final = {
-    "fp32": "float32",
-    "fp16": "float16",
-    "bf16": "bfloat16",
-    "half": "float16",
-    "float": "float32",
-    "float8": "fp8",
-    "fp8_e4m3": "fp8",
-}
+def _dtypes(*names: str, **aliases: str) -> Choices:
+    """Data types by name, with every alias that `precision.dtypes` knows."""
+    own = {alias: name for name in names if name in DTYPES for alias in DTYPES[name].aliases}
+    return Choices(names, own | aliases)
 
-PRECISIONS: Final = Choices(("float32", "float16", "bfloat16", "fp8", "int8", "int4"), _DTYPE_ALIASES)
-QUANTIZATIONS: Final = Choices(
-    (
-        "none",
-        *("gptq", "awq", "int4", "int8", "w8a8", "bnb-int8", "nf4", "nf4-double"),
-        *("fp8", "fp8-block", "mxfp4", "nvfp4", "hqq", "aqlm"),
-        *("q4_0", "q4_1", "q5_0", "q5_1", "q8_0"),
-        *("q2_k", "q2_k_s", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k"),
-        *("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq3_xxs", "iq3_xs", "iq3_s", "iq3_m"),
-        *("iq4_nl", "iq4_xs", "f16", "bf16", "f32"),
-    )
-)
-KV_CACHE_DTYPES: Final = Choices(
-    ("auto", "float32", "float16", "bfloat16", "fp8", "fp8_e5m2", "int8", "int4", "q8_0", "q4_0"),
-    {**_DTYPE_ALIASES, "f16": "float16"},
-)
+
+def _union(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in lists for name in names))
+
+
+PRECISIONS: Final = _dtypes("float32", "tf32", "float16", "bfloat16", "fp8", "int8", "int4")
+QUANTIZATIONS: Final = Choices(schemes.NAMES)
+KV_CACHE_DTYPES: Final = _dtypes(*_union(runtimes.KV_CACHE_DTYPES.values()))
 BACKENDS: Final = Choices(
-    (
-        *("vllm", "sglang", "tensorrt-llm", "tgi", "transformers"),
-        *("llama.cpp", "ollama", "pytorch", "fastchat"),
-    ),
+    runtimes.BACKENDS,
     {"trt-llm": "tensorrt-llm", "text-generation-inference": "tgi", "hf": "transformers", "torch": "pytorch"},
 )
 ATTENTIONS: Final = Choices(
-    ("flash_attention_2", "flash_attention_3", "flashinfer", "sdpa", "eager"),
+    runtimes.ATTENTIONS,
     {"flash_attention": "flash_attention_2", "fa2": "flash_attention_2", "fa3": "flash_attention_3"},
 )
-INFERENCE_QUESTIONS: Final = Choices(("max_batch_size", "max_sequence_length", "max_concurrency", "min_gpus"))
+INFERENCE_QUESTIONS: Final = Choices(runtimes.QUESTIONS)
 TRAINING_QUESTIONS: Final = Choices(("max_batch_size", "max_sequence_length", "min_gpus", "changes"))
 
 METHODS: Final = Choices(("full", "lora", "qlora", "dora", "freeze"))
@@ -82,8 +69,8 @@ OPTIMIZERS: Final = Choices(
         "adamw_torch": "AdamW",
     },
 )
-OPTIMIZER_DTYPES: Final = Choices(("float32", "auto", "bfloat16", "float16"), _DTYPE_ALIASES)
-GRADIENT_DTYPES: Final = Choices(("float32", "bfloat16", "float16"), _DTYPE_ALIASES)
+OPTIMIZER_DTYPES: Final = _dtypes("float32", "auto", "bfloat16", "float16")
+GRADIENT_DTYPES: Final = _dtypes("float32", "bfloat16", "float16")
 CHECKPOINTINGS: Final = Choices(("none", "full", "selective"))
 TRAINING_ATTENTIONS: Final = Choices(
     ("sdpa", "eager", "flash_attention_2"), {"flash_attention": "flash_attention_2"}
