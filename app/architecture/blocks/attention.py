@@ -159,6 +159,7 @@ def grouped(
     qk_style: str = "rms",
     qk_names: tuple[str, str] = ("q_norm", "k_norm"),
     qk_bias: bool | None = None,
+    qk_weight: bool = True,
     sinks: bool = False,
     width: int | None = None,
     transposed: bool = False,
@@ -192,7 +193,7 @@ def grouped(
             q, k = turn(t, q, k, shape)
         if qk_norm:
             q, k = (
-                t.norm(name, x, style=qk_style, bias=qk_bias, width=_norm_width(shape, x, qk_norm))
+                t.norm(name, x, style=qk_style, bias=qk_bias, weight=qk_weight, width=_norm_width(shape, x, qk_norm))
                 for name, x in zip(qk_names, (q, k), strict=True)
             )
         if not norm_last:

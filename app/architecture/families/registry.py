@@ -51,7 +51,7 @@ def decoder(
     *model_types: str,
     prefix: str = "model",
     head: str = "lm_head",
-    bias: bool = False,
+    bias: bool | Callable[[Config], bool] = False,
     after: Callable[[Config], Sequence[str]] | None = None,
 ) -> Callable[[Writer], Writer]:
     """Sign up a body and the causal language model made of it: the body under `prefix`, then a head.
@@ -66,7 +66,8 @@ def decoder(
             with model.prefix(prefix):
                 write(config, model)
             kinds = (after or softcap)(config)
-            model.head(head, model.hidden_size, config.vocab, tied=config.tied, bias=bias, after=kinds)
+            biased = bias if isinstance(bias, bool) else bias(config)
+            model.head(head, model.hidden_size, config.vocab, tied=config.tied, bias=biased, after=kinds)
 
         family(*model_types)(whole)
         return write
