@@ -63,6 +63,7 @@ class ModelBuilder:
         axis: Axis = Axis.TOKENS,
         shares: bool = False,
         start: int = 0,
+        runs: int = 1,
     ) -> None:
         """`count` layers; those of equal `kinds(index)` are one block, `write(trace, x, *kind)`."""
         places: dict[Hashable, list[int]] = {}
@@ -82,6 +83,7 @@ class ModelBuilder:
                     Block(tuple(trace.operations), (x,), output),
                     label,
                     shares,
+                    runs,
                 )
             )
 

@@ -25,6 +25,7 @@ class Section:
     `component` names what it belongs to (`embedding`, `decoder`, `head`, `vision`, `projector`,
     `encoder`, ...); `kind` tells distinct layers of a stack apart for people.
     `shares`: at these places the parameters are those of the first place (shared blocks).
+    `runs`: how often each place is passed in one forward pass (recurrent depth).
     """
 
     component: str
@@ -33,11 +34,12 @@ class Section:
     block: Block
     kind: str = ""
     shares: bool = False
+    runs: int = 1
 
     @property
     def count(self) -> int:
         """How often the block runs in one forward pass."""
-        return len(self.indices)
+        return len(self.indices) * self.runs
 
     def prefixes(self) -> Iterator[str]:
         """The name prefix at each place that owns parameters."""

@@ -171,6 +171,7 @@ def grouped(
     gate: str | None = None,
     gate_width: int | None = None,
     gate_kind: str = "sigmoid",
+    gate_bias: bool = False,
 ) -> Tensor:
     """Separate query, key, value and output projections.
 
@@ -207,7 +208,7 @@ def grouped(
         if out_norm:
             out = t.norm(out_norm, out, style=qk_style)
         if gate:
-            scores = t.linear(gate, x, gate_width or shape.out_width, split=column(shape.heads))
+            scores = t.linear(gate, x, gate_width or shape.out_width, bias=gate_bias, split=column(shape.heads))
             out = t.multiply(out, t.elementwise(gate_kind, scores))
         return t.linear(
             o_name, out, width or x.width, bias=bias if out_bias is None else out_bias, split=row(shape.heads)

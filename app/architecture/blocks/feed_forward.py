@@ -39,13 +39,16 @@ def fused_gated(
     activation: str = "silu",
     bias: bool = False,
     width: int | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
-    """The gated block with one matrix for gate and up: Phi-3, GLM."""
+    """The gated block with one matrix for gate and up (Phi-3, GLM); dropout before the last projection."""
     with t.scope(module):
         halves = columns(Part(inner, inner), Part(inner, inner))
         both = t.linear(names[0], x, 2 * inner, bias=bias, split=halves)
         gate, up = t.split(both, inner, inner, kind="chunk")
         product = t.multiply(up, t.elementwise(activation, gate))
+        if dropout:
+            product = t.elementwise("dropout", product, dropout=dropout)
         return t.linear(names[1], product, width or x.width, bias=bias, split=row(inner))
 
 

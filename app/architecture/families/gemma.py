@@ -1,47 +1,60 @@
-"""Gemma 2 and 3: norms on both sides, local and global layers, scores capped or heads normalised."""
+"""Gemma: scaled embedding, 1 + weight norms; norms on both sides, local and global layers from 2 on."""
 
-from ..builder import ModelBuilder
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from ..blocks.attention import Heads, grouped
 from ..blocks.feed_forward import gated
-from ..blocks.residual import sandwich
+from ..blocks.residual import pre_norm, sandwich
+from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Tensor
-from ..trace import Trace
+from .llama import activation, every, stack, windows
 from .registry import decoder
 
 
-def stack(c: Config, m: ModelBuilder, pattern: int, qk_norm: str | None) -> None:
-    """Layers of two kinds: every `pattern`-th attends to everything, the others to a window."""
-    types = c.layer_types(
-        ["sliding_attention" if (i + 1) % pattern else "full_attention" for i in range(c.layers)]
-    )
-    bias, inner = c.flag("attention_bias"), c.inner
-    act = c.text("hidden_activation", "gelu_pytorch_tanh")
+@decoder("gemma")
+def gemma(c: Config, m: ModelBuilder) -> None:
+    """Gemma (arXiv 2403.08295); its configurations say gelu and mean the tanh approximation."""
+    act = activation(c)
+    mlp = partial(gated, inner=c.inner, activation="gelu_pytorch_tanh" if act == "gelu" else act)
+    attention = partial(grouped, bias=c.flag("attention_bias"))
+    stack(c, m, attention, mlp, style="rms_one_plus", embed={"scale": True})
+
+
+def layered(
+    c: Config, m: ModelBuilder, period: int, qk_norm: str | None, wrap: Callable[..., Tensor] = sandwich, **options: Any
+) -> None:
+    """Layers of two kinds: every `period`-th attends to everything, the others to a window."""
     softcap = c.get("attn_logit_softcapping") is not None
+    stack(
+        c,
+        m,
+        partial(grouped, bias=c.flag("attention_bias"), qk_norm=qk_norm, qk_style="rms_one_plus"),
+        partial(gated, inner=c.inner, activation=c.text("hidden_activation", "gelu_pytorch_tanh")),
+        wrap=wrap,
+        style="rms_one_plus",
+        window=windows(c, every(period, c.layers)),
+        heads=partial(Heads.of, softcap=softcap),
+        embed={"scale": True},
+        **options,
+    )
 
-    def layer(t: Trace, x: Tensor, kind: str) -> Tensor:
-        window = c.size("sliding_window") if kind == "sliding_attention" else None
-        heads = Heads.of(c, window=window, softcap=softcap)
-        return sandwich(
-            t,
-            x,
-            lambda t, x: grouped(t, x, heads, bias=bias, qk_norm=qk_norm, qk_style="rms_one_plus"),
-            lambda t, x: gated(t, x, inner, activation=act),
-            style="rms_one_plus",
-        )
 
-    m.embed("embed_tokens", c.vocab, c.hidden)
-    m.stack(c.layers, layer, width=c.hidden, kinds=lambda i: types[i])
-    m.final_norm("norm", c.hidden, style="rms_one_plus")
+@decoder("vaultgemma")
+def vaultgemma(c: Config, m: ModelBuilder) -> None:
+    """VaultGemma (arXiv 2510.15001): Gemma 2 without the norms behind each half."""
+    layered(c, m, 2, None, pre_norm, names=("input_layernorm", "pre_feedforward_layernorm"))
 
 
 @decoder("gemma2")
 def gemma2(c: Config, m: ModelBuilder) -> None:
     """Gemma 2 (arXiv 2408.00118): every second layer local, capped scores."""
-    stack(c, m, 2, None)
+    layered(c, m, 2, None)
 
 
 @decoder("gemma3_text")
 def gemma3_text(c: Config, m: ModelBuilder) -> None:
     """Gemma 3 (arXiv 2503.19786): five local layers for each global one, normalised heads."""
-    stack(c, m, c.size("sliding_window_pattern", 6), "head")
+    layered(c, m, c.size("sliding_window_pattern", 6), "head")
