@@ -14,7 +14,7 @@ from .llama import activation, swiglu, windows
 from .registry import body, decoder, family
 
 
-@decoder("moshi")
+@decoder("moshi", ties=False)
 def moshi(c: Config, m: ModelBuilder) -> None:
     """Moshi's main decoder (arXiv 2410.00037); one row more than the vocabulary in the embedding."""
     heads = Heads.of(c, window=c.maybe("sliding_window"))
@@ -84,7 +84,7 @@ def modernbert_decoder(c: Config, m: ModelBuilder) -> None:
 
     def dense(t: Trace) -> Tensor:
         x = t.linear("dense", t.input(c.hidden), c.hidden, bias=c.flag("classifier_bias"), role=Role.OTHER)
-        x = t.elementwise(c.text("classifier_activation"), x)
+        x = t.elementwise(c.text("classifier_activation", "gelu"), x)
         return t.norm("norm", x, style="layer", bias=c.flag("norm_bias"))
 
     m.single("head", dense, name="lm_head")

@@ -53,10 +53,12 @@ def decoder(
     head: str = "lm_head",
     bias: bool | Callable[[Config], bool] = False,
     after: Callable[[Config], Sequence[str]] | None = None,
+    ties: bool = True,
 ) -> Callable[[Writer], Writer]:
     """Sign up a body and the causal language model made of it: the body under `prefix`, then a head.
 
-    `after` [the soft cap, where the configuration has one] tells what is done to the logits.
+    `after` [the soft cap, where the configuration has one] tells what is done to the logits; without
+    `ties` the head has a matrix of its own whatever the configuration says.
     """
 
     def register(write: Writer) -> Writer:
@@ -67,7 +69,7 @@ def decoder(
                 write(config, model)
             kinds = (after or softcap)(config)
             biased = bias if isinstance(bias, bool) else bias(config)
-            model.head(head, model.hidden_size, config.vocab, tied=config.tied, bias=biased, after=kinds)
+            model.head(head, model.hidden_size, config.vocab, tied=ties and config.tied, bias=biased, after=kinds)
 
         family(*model_types)(whole)
         return write
