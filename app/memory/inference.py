@@ -30,6 +30,11 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
     return Estimate(TOTAL, ranks, tuple(deployment.warnings), fit, deployment.parameters(), extra)
 
 
+def predicted_figures(request: InferenceRequest) -> dict[str, float]:
+    """What the runtime's start-up log would say [GiB, tokens], by the names of `validation/memory.jsonl`."""
+    return deploy(request).figures()
+
+
 def _minimum(deployment: Deployment) -> dict[str, int]:
     """The keys of `memory_bytes` for the least that would run, on the fullest rank."""
     least = deployment.minimum()

@@ -5,6 +5,7 @@ caching allocator hands out for the tensors that a serving runtime makes of them
 fused, gate and up fused), which is what vLLM logs.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -13,10 +14,13 @@ from typing import Final
 from ..architecture import Architecture
 from ..architecture.operations import Linear, Operation, Parameter, Role
 from ..architecture.sections import Section
+from ..errors import invalid
 from ..messages import Message
 from ..parallelism import Layout, Stage, local_shape
 from ..precision import schemes
+from ..precision.declared import declared
 from ..precision.dtypes import data_type
+from ..precision.formats import Stored
 from ..precision.scheme import Scheme, Textbook, quantities
 from ..precision.schemes import for_precision
 
@@ -60,7 +64,7 @@ def stored_model(
     elif precision is None and narrow_float32 and dtype == "float32":
         dtype = "bfloat16"
         warnings.append(Message("float32_narrowed", {"dtype": dtype}))
-    scheme = _scheme(architecture, dtype, quantization)
+    scheme = _scheme(architecture, dtype, quantization, precision is not None)
     textbook = isinstance(scheme, Textbook) or size_billions is not None
     compute = dtype if data_type(dtype).bits >= 16 else "bfloat16"
     warnings.extend(scheme.warnings)
@@ -68,11 +72,25 @@ def stored_model(
                        tuple(warnings))  # fmt: skip
 
 
-def _scheme(architecture: Architecture, dtype: str, quantization: str | None) -> Scheme:
-    if quantization is None or quantization == "none":
-        return for_precision(dtype).on(architecture)
+def _scheme(architecture: Architecture, dtype: str, quantization: str | None, asked: bool) -> Scheme:
+    """The scheme asked for, else the checkpoint's own, else the data type alone.
+
+    Raises `InvalidRequest` for a quantization that is not the checkpoint's own. A textbook precision that
+    is asked for stands for itself.
+    """
     wide = dtype if data_type(dtype).bits >= 16 else "bfloat16"
-    return schemes.get(quantization, wide=wide).on(architecture)
+    own = declared(architecture.config, wide)
+    if quantization == "none" or (quantization is None and (own is None or (asked and wide != dtype))):
+        return for_precision(dtype).on(architecture)
+    if own is not None and quantization is not None and own.name != quantization:
+        raise invalid("quantization", "quantization_differs", value=quantization, own=own.name)
+    if own is not None:
+        return own.on(architecture)
+    return schemes.get(str(quantization), wide=wide).on(architecture)
+
+
+# Scheme, parameter, its shape on this rank and its tensors -> name endings and bytes on the GPU.
+Repack = Callable[[str, Parameter, tuple[int, ...], Iterable[Stored]], Iterable[tuple[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +120,13 @@ def allocated(size: int) -> int:
 
 
 @lru_cache(maxsize=2048)
-def rank_weights(stored: StoredModel, layout: Layout, stage: Stage, pad: int = 1) -> Weights:
-    """The weights of one rank [bytes]; `pad` is the multiple that vocabularies are padded to."""
+def rank_weights(
+    stored: StoredModel, layout: Layout, stage: Stage, pad: int = 1, repack: Repack | None = None
+) -> Weights:
+    """The weights of one rank [bytes]; `pad` is the multiple that vocabularies are padded to.
+
+    `repack` tells what a runtime makes of the tensors after loading.
+    """
     exact = given = elements = 0
     vocabulary = stored.architecture.vocab_size if pad > 1 or layout.tensor > 1 else 0
     for section, places in stage.sections:
@@ -112,14 +135,20 @@ def rank_weights(stored: StoredModel, layout: Layout, stage: Stage, pad: int = 1
         for operation, parameter in quantities(section):
             shape = local_shape(parameter, layout, vocabulary, pad)
             elements += copies * prod(shape)
-            for tensor in stored.scheme.stored(section, operation, parameter, shape):
-                key = (*fused_with(operation, parameter), tensor.suffix)
-                sizes[key] = sizes.get(key, 0) + tensor.bytes
+            tensors = stored.scheme.stored(section, operation, parameter, shape)
+            made = repack(stored.scheme.name, parameter, shape, tensors) if repack else _as_stored(tensors)
+            for suffix, size in made:
+                key = (*fused_with(operation, parameter), suffix)
+                sizes[key] = sizes.get(key, 0) + size
         exact += copies * sum(sizes.values())
         given += copies * sum(map(allocated, sizes.values()))
     if stored.size_billions is None:
         return Weights(exact, given, elements)
     return _sized(stored, elements)
+
+
+def _as_stored(tensors: Iterable[Stored]) -> Iterable[tuple[str, int]]:
+    return ((tensor.suffix, tensor.bytes) for tensor in tensors)
 
 
 def _sized(stored: StoredModel, elements: int) -> Weights:

@@ -96,3 +96,7 @@ class Deployment(ABC):
     def capacity(self) -> dict[str, Any]:
         """`kv_cache_tokens` and `max_concurrency` as the runtime would log them, None where it logs none."""
         return {"kv_cache_tokens": None, "max_concurrency": None}
+
+    def figures(self) -> dict[str, float]:
+        """What the runtime's start-up log would say [GiB, tokens], by the names of `validation/`; rank 0."""
+        return {}

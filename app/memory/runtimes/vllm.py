@@ -18,12 +18,14 @@ from ..activations import Widths, widths
 from ..estimate import Term
 from ..kv_cache import rank_cache
 from ..requests import InferenceRequest
-from ..weights import element_bytes, rank_weights
+from ..weights import allocated, element_bytes, rank_weights
 from .base import Deployment
 from .choices import VLLM_VERSIONS
 from .device import Device
 from .vllm_kv import Groups, aligned_to_states, group, specs
+from .rope import rope_tables
 from .vllm_profile import Profile, Run, profile
+from .vllm_weights import repacked
 
 GIB: Final = 2**30
 MIB: Final = 2**20
@@ -128,9 +130,10 @@ class VllmDeployment(Deployment):
 
     def weights(self, stage: Stage) -> int:
         """Bytes that loading takes: tensors as the allocator gives them."""
-        pad = 1 if self.stored.textbook else VOCABULARY_MULTIPLE
-        found = rank_weights(self.stored, self.layout, stage, pad)
-        return found.exact if self.stored.textbook else found.allocated
+        if self.stored.textbook:
+            return rank_weights(self.stored, self.layout, stage).exact
+        found = rank_weights(self.stored, self.layout, stage, VOCABULARY_MULTIPLE, repacked)
+        return found.allocated + sum(map(allocated, rope_tables(self.stored.architecture, self.stored.compute)))
 
     def profile(self, stage: Stage) -> Profile:
         """What the profile run finds on one rank."""
@@ -259,6 +262,26 @@ class VllmDeployment(Deployment):
         if self.minor >= 21:
             tokens = int(concurrency * self.length)
         return {"kv_cache_tokens": tokens, "max_concurrency": round(concurrency, 2)}
+
+    def figures(self) -> dict[str, float]:
+        """The lines of the start-up log."""
+        stage = self.stages[0]
+        pool = self.room(stage, 1, 1)
+        capacity = self.capacity()
+        sizes = {
+            "weights_gib": self.weights(stage),
+            "activation_peak_gib": self.profile(stage).total,
+            "non_torch_gib": self.non_torch(stage),
+            "init_non_torch_gib": self.context(stage),
+            "cuda_graph_gib": self.graphs(stage),
+            "kv_gib": pool,
+        }
+        return {
+            **{name: size / GIB for name, size in sizes.items()},
+            "kv_tokens": capacity["kv_cache_tokens"],
+            "max_concurrency": capacity["max_concurrency"],
+            "kv_blocks": self.blocks,
+        }
 
 
 def _has_experts(architecture: Any) -> bool:
