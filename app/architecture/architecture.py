@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..messages import Message
-from . import adapters, cache, flops, tensors
+from . import adapters, cache, checkpoint, flops, tensors
 from .extents import Extents
 from .operations import Operation
 from .sections import Section
+
+if TYPE_CHECKING:
+    from ..precision.scheme import Scheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,10 @@ class Architecture:
     def tensors(self) -> Iterator[tensors.TensorSpec]:
         """Every tensor in module naming, tied copies once."""
         return tensors.tensors(self.sections)
+
+    def checkpoint_tensors(self, scheme: "Scheme") -> Iterator[checkpoint.CheckpointTensor]:
+        """Every tensor of the published checkpoint in a quantization scheme, scales included."""
+        return checkpoint.checkpoint_tensors(self, scheme)
 
     @cached_property
     def cache_layers(self) -> tuple[cache.CacheLayer, ...]:

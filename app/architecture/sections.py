@@ -6,7 +6,7 @@ Multiplicity stays symbolic: a stack of 61 layers is two or three blocks with th
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .operations import Operation, Tensor
+from .operations import Operation, Parameter, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +53,12 @@ class Section:
     def copies(self) -> int:
         """How many places own parameters."""
         return 1 if self.shares or "{}" not in self.template else len(self.indices)
+
+    def quantities(self) -> Iterator[tuple[Operation, Parameter]]:
+        """The parameters and buffers that the block owns, each once, with the operation that uses it."""
+        seen: set[str] = set()
+        for operation in self.block.operations:
+            for parameter in operation.parameters:
+                if not parameter.tied and parameter.name not in seen:
+                    seen.add(parameter.name)
+                    yield operation, parameter

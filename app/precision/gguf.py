@@ -84,6 +84,11 @@ class Gguf:
     warnings: tuple[Message, ...] = ()
     kinds: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def stacked(self) -> bool:
+        """Yes."""
+        return True
+
     def on(self, architecture: "Architecture") -> "Gguf":
         """With the block types chosen for this model's layers."""
         return replace(self, kinds=_choices(self.name, architecture))

@@ -57,7 +57,11 @@ def _mixes() -> dict[str, Mix]:
         **dict.fromkeys(("q3_k_s", "q3_k_m", "q3_k_l"), "Q3_K"),
         **dict.fromkeys(("q4_k_s", "q4_k_m"), "Q4_K"),
         **dict.fromkeys(("q5_k_s", "q5_k_m"), "Q5_K"),
-        **{"iq2_s": "IQ2_XS", "iq2_m": "IQ2_S", "iq3_xs": "IQ3_S", "iq3_m": "IQ3_S", "mxfp4_moe": "MXFP4"},
+        "iq2_s": "IQ2_XS",
+        "iq2_m": "IQ2_S",
+        "iq3_xs": "IQ3_S",
+        "iq3_m": "IQ3_S",
+        "mxfp4_moe": "MXFP4",
     }
     mixed_only = ("Q3_K", "Q4_K", "Q5_K", "Q8_K", "MXFP4", "NVFP4")
     plain = {kind.lower(): kind for kind in BLOCKS if kind not in mixed_only}

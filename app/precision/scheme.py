@@ -44,6 +44,11 @@ class Scheme(Protocol):
         """What was assumed."""
         ...
 
+    @property
+    def stacked(self) -> bool:
+        """Whether files of this scheme keep experts stacked."""
+        ...
+
     def on(self, architecture: "Architecture") -> "Scheme":
         """The scheme for this model."""
         ...
@@ -70,12 +75,7 @@ class Scheme(Protocol):
 
 def quantities(section: Section) -> Iterator[tuple[Operation, Parameter]]:
     """The parameters that a section owns, each once, with the operation that uses it."""
-    seen: set[str] = set()
-    for op in section.block.operations:
-        for parameter in op.parameters:
-            if not parameter.tied and parameter.name not in seen:
-                seen.add(parameter.name)
-                yield op, parameter
+    return section.quantities()
 
 
 def wide_dtype(parameter: Parameter, wide: str) -> str:
@@ -90,6 +90,11 @@ class Plain:
     wide: str = "bfloat16"
     name: str = "none"
     warnings: tuple[Message, ...] = ()
+
+    @property
+    def stacked(self) -> bool:
+        """No: experts stand as their lineage publishes them."""
+        return False
 
     def on(self, architecture: "Architecture") -> Self:
         """Needs to know nothing of the model."""
