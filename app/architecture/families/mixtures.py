@@ -30,6 +30,8 @@ def layers(
     final: str = "norm",
     count: int | None = None,
     scale: bool = False,
+    name: str = "layers.{}",
+    final_bias: bool | None = None,
     **options: Any,
 ) -> None:
     """Embedding, layers whose halves differ by `mixers` and `feeds`, final norm.
@@ -43,9 +45,13 @@ def layers(
 
     m.embed(embed, c.vocab, c.hidden, scale=scale)
     m.stack(
-        depth, layer, width=c.hidden, kinds=lambda i: (mixers[i] if mixers else "", feeds[i] if feeds else "")
+        depth,
+        layer,
+        width=c.hidden,
+        name=name,
+        kinds=lambda i: (mixers[i] if mixers else "", feeds[i] if feeds else ""),
     )
-    m.final_norm(final, c.hidden, style=style)
+    m.final_norm(final, c.hidden, style=style, bias=final_bias)
 
 
 def kinds(c: Config, name: str, otherwise: Sequence[str], allowed: Sequence[str] = ()) -> list[str]:
