@@ -168,6 +168,7 @@ def grouped(
     clip: bool = False,
     query_scale: bool = False,
     value_scale: bool = False,
+    key_scale: bool = False,
     gate: str | None = None,
     gate_width: int | None = None,
     gate_kind: str = "sigmoid",
@@ -179,7 +180,8 @@ def grouped(
     `norm_last` normalises after rotation instead. `key_bias` [bias] tells a key projection that lacks
     what query and value have. `out_norm` names a norm before the output projection, `clip` bounds all
     three projections, `query_scale` multiplies queries by a factor of their position,
-    `value_scale` values by a constant. `gate` names a projection of the input whose sigmoid (or
+    `value_scale` values and
+    `key_scale` keys by a constant. `gate` names a projection of the input whose sigmoid (or
     `gate_kind`) scales the output, every element of it or (`gate_width` = heads) every head.
     """
     q_name, k_name, v_name, o_name = names
@@ -188,6 +190,8 @@ def grouped(
         q = t.linear(q_name, x, shape.query_width, bias=bias, split=column(shape.heads))
         k = t.linear(k_name, x, shape.key_width, bias=bias if key_bias is None else key_bias, split=kv_split)
         v = t.linear(v_name, x, shape.value_width, bias=bias, split=kv_split)
+        if key_scale:
+            k = t.elementwise("scale", k)
         if clip:
             q, k, v = (t.elementwise("clamp", x) for x in (q, k, v))
         if norm_last:

@@ -18,15 +18,19 @@ def gated(
     width: int | None = None,
     norm: str | None = None,
     style: str = "rms",
+    scaled: bool = False,
 ) -> Tensor:
-    """down(act(gate(x)) * up(x)) (arXiv 2002.05202); `norm` names a norm before the last projection."""
+    """down(act(gate(x)) * up(x)) (arXiv 2002.05202); `norm` names a norm before the last
+    projection, `scaled` puts constant factors on gate and output."""
     with t.scope(module):
         gate = t.linear(names[0], x, inner, bias=bias, split=column(inner))
+        gate = t.elementwise("scale", gate) if scaled else gate
         up = t.linear(names[1], x, inner, bias=bias, split=column(inner))
         product = t.multiply(t.elementwise(activation, gate), up)
         if norm:
             product = t.norm(norm, product, style=style)
-        return t.linear(names[2], product, width or x.width, bias=bias, split=row(inner))
+        out = t.linear(names[2], product, width or x.width, bias=bias, split=row(inner))
+        return t.elementwise("scale", out) if scaled else out
 
 
 def fused_gated(

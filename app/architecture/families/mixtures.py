@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from ..blocks.attention import Heads
 from ..blocks.feed_forward import gated, sparse
@@ -14,6 +14,14 @@ from ..trace import Trace
 from .llama import activation
 
 Half = Callable[[Trace, Tensor], Tensor]
+
+# What transformers 5 calls the kinds of hybrid layers, by the names in older files.
+OLDER_NAMES: Final = {
+    "mamba": "linear_attention",
+    "attention": "full_attention",
+    "deepseek_sparse_attention": "indexed_attention",
+    "qwen_sparse_attention": "indexed_attention",
+}
 
 
 def layers(
@@ -55,14 +63,22 @@ def layers(
 
 
 def kinds(c: Config, name: str, otherwise: Sequence[str], allowed: Sequence[str] = ()) -> list[str]:
-    """A list with one name a layer; given lists are checked."""
+    """A list with one name a layer; given lists are checked, their older names translated."""
     types = c.items(name) or list(otherwise)
-    if len(types) < c.layers or not all(isinstance(kind, str) for kind in types):
+    if len(types) < c.layers:
         raise c.wrong(name, "config_layer_types", value=len(types), layers=c.layers)
-    for kind in types[: c.layers]:
-        if allowed and kind not in allowed:
+    return named(c, name, types[: c.layers], allowed)
+
+
+def named(c: Config, name: str, types: Sequence[Any], allowed: Sequence[str] = ()) -> list[str]:
+    """The kinds of layers in today's names, each of them `allowed` [any]."""
+    found = []
+    for kind in types:
+        kind = OLDER_NAMES.get(kind, kind) if isinstance(kind, str) else kind
+        if not isinstance(kind, str) or (allowed and kind not in allowed):
             raise c.wrong(name, "config_unknown_value", value=str(kind)[:40])
-    return types[: c.layers]
+        found.append(kind)
+    return found
 
 
 def sparse_after(c: Config, dense: int) -> list[bool]:
@@ -81,10 +97,10 @@ def heads_of(c: Config, kind: Hashable, **changes: object) -> Heads:
     return Heads.of(c, **{"window": window_of(c, kind), **changes})
 
 
-def chosen(c: Config, count: str, top_k: str) -> tuple[int, int]:
-    """How many experts there are and how many a token uses; without a number, all of them."""
-    experts = c.count(count)
-    used = c.size(top_k, experts)
+def chosen(c: Config, count: str, top_k: str, number: int | None = None, few: int | None = None) -> tuple[int, int]:
+    """How many experts there are [`number`] and how many a token uses [`few`, else all of them]."""
+    experts = c.count(count, number)
+    used = c.size(top_k, few or experts)
     if used > experts:
         raise c.wrong(top_k, "config_out_of_range", value=used, least=1, most=experts)
     return experts, used

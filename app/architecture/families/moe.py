@@ -23,10 +23,9 @@ def phimoe_heads(c: Config) -> Half:
 
 @decoder("phimoe", bias=lambda c: c.flag("lm_head_bias"))
 def phimoe(c: Config, m: ModelBuilder) -> None:
-    """Phi-3.5 MoE (arXiv 2404.14219): LayerNorm, two experts picked by SparseMixer."""
-    mixture = experts(
-        c, "num_local_experts", inner="intermediate_size", gate="router", router_module=True, scoring="sparsemixer"
-    )
+    """Phi-3.5 MoE (arXiv 2404.14219): LayerNorm; SparseMixer picks two experts whatever the field says."""
+    mixture = partial(sparse, count=c.count("num_local_experts"), top_k=2, inner=c.inner, gate="router",
+                      router_module=True, scoring="sparsemixer", activation=activation(c))  # fmt: skip
     layers(c, m, lambda kind: phimoe_heads(c), lambda kind: mixture, style="layer")
 
 
@@ -235,11 +234,11 @@ def dbrx(c: Config, m: ModelBuilder) -> None:
     if c.heads % kv_heads:
         raise attn.wrong("kv_n_heads", "config_not_divisible", value=kv_heads, of=c.heads)
     shape = Heads(c.heads, kv_heads, c.hidden // c.heads, dropout=attn.number("attn_pdrop", 0.0))
-    count, used = chosen(ffn, "moe_num_experts", "moe_top_k")
+    count, used = chosen(ffn, "moe_num_experts", "moe_top_k", 4, 1)
     act = str(ffn.mapping("ffn_act_fn").get("name", "silu"))
     attention = partial(fused, shape=shape, module="norm_attn_norm.attn", names=("Wqkv", "out_proj"),
                         clip=attn.get("clip_qkv") is not None)  # fmt: skip
-    mixture = partial(row_experts, count=count, used=used, inner=ffn.size("ffn_hidden_size"), activation=act)
+    mixture = partial(row_experts, count=count, used=used, inner=ffn.size("ffn_hidden_size", 3584), activation=act)
     layers(
         c,
         m,
