@@ -1,0 +1,83 @@
+"""In this process: the pure estimate, a new configuration, the handlers."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request
+
+from app.api.application import create_app
+from app.architecture import read_config
+from app.lookup import Lookup
+from app.memory.inference import estimate_inference
+from app.memory.requests import InferenceRequest, Model
+from app.questions import inference_question
+from app.settings import read_settings
+
+from .timing import best_of
+
+Row = tuple[str, float, float | None]  # what, measured [µs], limit [µs]
+
+BIG = {
+    "model_type": "deepseek_v3",
+    "num_hidden_layers": 61,
+    "n_routed_experts": 256,
+    "torch_dtype": "bfloat16",
+}
+BODY = {"model_name": "Qwen3-8B", "batch_size": 4, "sequence_length": 4096, "gpu": "H100-80GB"}
+
+
+def echo() -> Flask:
+    """The least that Flask can do with a JSON request."""
+    app = Flask("echo")
+
+    @app.post("/echo")
+    def reply() -> Any:
+        return request.get_json()
+
+    return app
+
+
+def rows() -> Iterator[Row]:
+    """Each measured figure with its limit, where there is one."""
+    settings = read_settings({}, data_folder=Path(tempfile.mkdtemp()), access_log=False)
+    lookup = Lookup(settings)
+    asked = inference_question(BODY, lookup).request
+    yield "pure estimate, registry model", best_of(_estimates(asked), 200), 100
+    yield "new config.json, 61 layers and 256 experts, and its estimate", best_of(_new_config, 5), 5000
+    client = echo().test_client()
+    yield "bare Flask echo, in process", best_of(lambda: client.post("/echo", json=BODY), 300), None
+    service = create_app(settings).test_client()
+    yield "POST /api/memory/inference, in process", best_of(_posts(service, "inference", BODY), 200), None
+    items = [{**BODY, "batch_size": n, "sequence_length": 128 * (n % 32 + 1)} for n in range(1, 1001)]
+    compare = {"calculation_type": "inference", "configurations": items}
+    yield "compare of 1000 configurations", best_of(_posts(service, "compare", compare), 1, 5), 150_000
+
+
+def _estimates(asked: Any) -> Callable[[], object]:
+    """Another batch and length at each call, so that no answer can be a remembered one."""
+    count = iter(range(10**9))
+    model, gpu = asked.model, asked.gpu
+
+    def estimate() -> object:
+        n = next(count)
+        return estimate_inference(
+            InferenceRequest(model, batch_size=n % 64 + 1, sequence_length=n % 4000 + 96, gpu=gpu)
+        )
+
+    return estimate
+
+
+def _new_config() -> object:
+    architecture = read_config({**BIG})
+    return estimate_inference(InferenceRequest(Model(architecture, "big")))
+
+
+def _posts(client: Any, path: str, body: Any) -> Callable[[], object]:
+    def post() -> object:
+        reply = client.post(f"/api/memory/{path}", json=body)
+        assert reply.status_code == 200, reply.get_data(as_text=True)[:500]
+        return reply
+
+    return post
