@@ -1,0 +1,119 @@
+"""The attention core by implementation: what scaled-dot-product kernels keep, and what eager code keeps."""
+
+from dataclasses import dataclass
+
+from ...architecture.operations import Attention
+from .lowering import Lowering, rule
+from .sizes import PAIRS, TOKENS
+from .tape import Flow, Node, Storage, Value
+
+
+@dataclass(slots=True)
+class Shape:
+    """One rank's share of an attention layer."""
+
+    heads: int
+    kv_heads: int
+    key_dim: int
+    value_dim: int
+
+    @classmethod
+    def of(cls, op: Attention, ranks: int) -> "Shape":
+        """Heads divided over `ranks`; key-value heads are replicated where there are fewer."""
+        return cls(op.heads // ranks, max(1, op.kv_heads // ranks), op.key_dim, op.value_dim)
+
+    @property
+    def groups(self) -> int:
+        """Queries that share a key-value head."""
+        return self.heads // self.kv_heads
+
+
+@rule(Attention)
+def attention(low: Lowering, op: Attention) -> None:
+    """softmax(q k^T) v, its core recomputed in backward under selective checkpointing."""
+    region = low.tape.begin() if low.mode.checkpointing == "selective" else None
+    q, k, v = (low.narrowed(low.value(tensor)) for tensor in op.inputs[:3])
+    shape = Shape.of(op, low.mode.tensor_parallel)
+    core = eager if implementation(low, op) == "eager" else kernel
+    out = core(low, op, shape, q, k, v)
+    if region is not None:
+        low.tape.finish(region)
+    low.put(op.output, out)
+
+
+def implementation(low: Lowering, op: Attention) -> str:
+    """The implementation that runs: scores that are capped or have sinks are only written out in eager code."""
+    if low.mode.attention == "sdpa" and (op.softcap or op.sinks):
+        return "eager"
+    if low.mode.attention == "sdpa" and op.key_dim != op.value_dim and not low.mode.kernels.unequal_heads:
+        return "eager"
+    return low.mode.attention
+
+
+def masked(low: Lowering, op: Attention) -> bool:
+    """Whether a mask of all pairs is handed to the kernel."""
+    if low.mode.attention != "sdpa" or not op.causal:
+        return False
+    reach = op.window or op.chunk
+    return low.mode.kernels.mask or op.bias or (reach is not None and reach in low.mode.exceeded)
+
+
+def kernel(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Value) -> Value:
+    """One kernel: keeps queries, keys, values, output and a log-sum-exp per head."""
+    tape, has_mask = low.tape, masked(low, op)
+    native = low.mode.kernels.native_groups and not has_mask and shape.key_dim == shape.value_dim <= 256
+    if shape.groups > 1 and not (native or low.mode.attention != "sdpa"):
+        k, v = repeat(low, k, shape, shape.key_dim), repeat(low, v, shape, shape.value_dim)
+    keeps = [q.storage, k.storage, v.storage, Storage(4 * shape.heads * TOKENS)]
+    if has_mask:
+        keeps.append(Storage(q.item * PAIRS))
+    workspace = 4 * (shape.heads * shape.key_dim + shape.heads) * TOKENS if low.mode.kernels.flash_workspace else 0
+    out = tape.fused(
+        (q, k, v), shape.heads * shape.value_dim * TOKENS, q.item, keeps=keeps, keeps_output=True, temporary=workspace
+    )
+    return out if q.strided else tape.copy(out)
+
+
+def repeat(low: Lowering, x: Value, shape: Shape, width: int) -> Value:
+    """Key-value heads repeated for every query head; a single head is only viewed so."""
+    if shape.kv_heads == 1:
+        view = Value(x.storage, shape.heads * width * TOKENS, x.item, x.grad)
+        low.tape.record(Node(((x, Flow.NEW),), (view,)))
+        return view
+    return low.tape.expand(x, shape.heads * width * TOKENS)
+
+
+def eager(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Value) -> Value:
+    """Scores, softmax and weighted sum written out: keeps the probabilities."""
+    tape, pairs = low.tape, shape.heads * PAIRS
+    if shape.groups > 1:
+        k, v = repeat(low, k, shape, shape.key_dim), repeat(low, v, shape, shape.value_dim)
+    q, k, v = (batched(low, x) for x in (q, k, v))
+    scores = tape.scale(tape.products(q, k, pairs))
+    if op.softcap:
+        scores = tape.scale(tape.unary(tape.scale(scores), saves="output"))
+    scores = tape.scale(scores)  # plus the mask
+    if op.sinks:
+        scores = tape.join(scores)
+    probabilities = softmax(low, op, scores, q.item)
+    if op.dropout:
+        probabilities = tape.dropout(probabilities, low.mode.kernels.dropout_mask or probabilities.item)
+    mixed = tape.products(low.narrowed(probabilities), v, shape.heads * shape.value_dim * TOKENS)
+    return tape.copy(mixed)
+
+
+def batched(low: Lowering, x: Value) -> Value:
+    """Heads as a batch of matrices: with several sequences their memory has to be copied into that order."""
+    return x if low.mode.single or not x.strided else low.tape.copy(x)
+
+
+def softmax(low: Lowering, op: Attention, scores: Value, item: int) -> Value:
+    """In float32 and cast back, or in the type of the scores."""
+    tape = low.tape
+    if not op.float32_softmax and not low.mode.autocast:
+        return tape.unary(scores, saves="output")
+    if low.mode.kernels.half_softmax and scores.item == 2:
+        return tape.cast(tape.unary(scores, saves="output", item=4), item)
+    return tape.cast(tape.unary(tape.cast(scores, 4), saves="output"), item)
+
+

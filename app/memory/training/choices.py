@@ -1,0 +1,20 @@
+"""The enumerated fields of a training request: the one place that lists them."""
+
+from typing import Final
+
+from ..optimizer import OPTIMIZERS as _OPTIMIZERS
+
+METHODS: Final = ("full", "lora", "qlora", "dora", "freeze")
+MIXED_PRECISIONS: Final = ("none", "bf16", "fp16", "fp8")
+OPTIMIZERS: Final = tuple(_OPTIMIZERS)
+OPTIMIZER_DTYPES: Final = ("float32", "auto", "bfloat16", "float16")
+GRADIENT_DTYPES: Final = ("float32", "bfloat16", "float16")
+CHECKPOINTINGS: Final = ("none", "full", "selective")
+ATTENTIONS: Final = ("sdpa", "eager", "flash_attention_2")
+FRAMEWORKS: Final = (
+    "transformers", "megatron", "unsloth", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory",
+)  # fmt: skip
+FSDP: Final = ("none", "fsdp2", "fsdp1", "hsdp")
+OFFLOADS: Final = ("none", "cpu", "nvme")
+LORA_BIASES: Final = ("none", "all", "lora_only")
+QUESTIONS: Final = ("max_batch_size", "max_sequence_length", "min_gpus", "changes")

@@ -1,0 +1,107 @@
+"""What each block of a model keeps and needs, read once per architecture and mode.
+
+A block's cost is relative to what stands before it: bytes kept when its forward has run, moments of its
+forward and of its backward, and the gradients of its parameters that stay.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ...architecture.sections import Section
+from . import attention as _attention  # signs up its rules
+from .lowering import Lowering
+from .mode import Mode
+from .sizes import coefficients
+from .tape import Moment, Walk
+
+RULES_FROM = (_attention,)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One block's needs [packed bytes]."""
+
+    kept: int
+    gradients: int
+    forward: tuple[Moment, ...]
+    backward: tuple[Moment, ...]
+    held: int = 0  # bytes that stay alive from here to the end of the step (logits)
+    loss: tuple[Moment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One block where it stands in the model: `trained` its weights, `reached` by a gradient from before."""
+
+    section: Section
+    trained: bool
+    reached: bool
+
+
+def places(sections: Sequence[Section], mode: Mode) -> Iterator[Place]:
+    """Every block in the order in which it runs; layers of a stack by their index."""
+    reached = False
+    for layer, section in enumerate_layers(sections):
+        trained = mode.adapters is None and (layer is None and mode.trained_from == 0 or _after(layer, mode))
+        if section.component in ("norm", "head"):
+            trained = mode.adapters is None
+        yield Place(section, trained, reached)
+        reached = reached or trained or (mode.adapters is not None and "{}" in section.template)
+
+
+def _after(layer: int | None, mode: Mode) -> bool:
+    return layer is not None and layer >= mode.trained_from
+
+
+def enumerate_layers(sections: Sequence[Section]) -> Iterator[tuple[int | None, Section]]:
+    """Sections in running order with the layer's number; None outside stacks."""
+    position = 0
+    while position < len(sections):
+        section = sections[position]
+        if "{}" not in section.template:
+            yield None, section
+            position += 1
+            continue
+        end = position
+        while end < len(sections) and sections[end].template == section.template:
+            end += 1
+        stack = [(index, part) for part in sections[position:end] for index in part.indices]
+        yield from sorted(stack, key=lambda pair: pair[0])
+        position = end
+
+
+def measure(place: Place, mode: Mode) -> Cost:
+    """The cost of one block."""
+    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached)
+    tape = low.run()
+    walk = Walk(tape, mode.kernels.in_place, mode.accumulating)
+    for value in tape.inputs:
+        walk.hold(value.storage)
+    walk.forward()
+    forward = undominated(walk.moments)
+    for value in tape.inputs:
+        walk.drop(value.storage)
+    if tape.output is not None and tape.output.storage.refs:
+        walk.drop(tape.output.storage)
+    kept = walk.kept
+    walk.moments = []
+    walk.start_backward()
+    walk.backward()
+    return Cost(kept, walk.leaves, forward, undominated(walk.moments))
+
+
+def undominated(moments: Sequence[Moment]) -> tuple[Moment, ...]:
+    """The moments that some batch and length could make the largest."""
+    kept: list[tuple[tuple[int, int, int, int], Moment]] = []
+    best = {moment.total: moment for moment in moments}
+    parts = {total: coefficients(total) for total in best}
+    for total in sorted(best, key=lambda total: sum(parts[total]), reverse=True):
+        mine = parts[total]
+        if not any(
+            mine[0] <= other[0] and mine[1] <= other[1] and mine[2] <= other[2] and mine[3] <= other[3]
+            for other, _ in kept
+        ):
+            kept.append((mine, best[total]))
+    return tuple(moment for _, moment in kept)
+
+

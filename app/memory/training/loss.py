@@ -1,0 +1,46 @@
+"""Head and loss: logits in the compute type, their float32 form, log-probabilities, and back.
+
+`ForCausalLMLoss` of transformers: every position's logits are computed and differentiated, cast to
+float32 and handed to `cross_entropy`; the output object keeps the logits alive to the end of the step.
+"""
+
+from .layers import Cost, Place, undominated
+from .lowering import Lowering
+from .mode import Mode
+from .sizes import ONE, TOKENS
+from .tape import Walk
+
+LABELS_SHIFTED = 8 * TOKENS  # int64, kept by the loss
+
+
+def measure_head(place: Place, mode: Mode) -> Cost:
+    """The cost of the head with the loss behind it."""
+    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached)
+    tape = low.run()
+    logits = tape.output
+    assert logits is not None
+    split = len(tape.nodes)
+    wide = tape.cast(logits, 4)
+    probabilities = tape.unary(wide, saves="output")
+    wide.storage.last = len(tape.nodes)
+    loss = tape.fused((probabilities,), ONE, 4, keeps=(probabilities.storage,))
+    tape.output = loss
+    walk = Walk(tape, mode.kernels.in_place, mode.accumulating)
+    for value in tape.inputs:
+        walk.hold(value.storage)
+    walk.hold(logits.storage)
+    walk.forward(0, split)
+    forward = undominated(walk.moments)
+    walk.moments = []
+    walk.forward(split)
+    for value in tape.inputs:
+        walk.drop(value.storage)
+    kept = walk.kept
+    walk.start_backward()
+    walk.backward(split)
+    during_loss = undominated(walk.moments)
+    walk.moments = []
+    walk.note()
+    walk.backward(0, split)
+    backward = undominated(walk.moments)
+    return Cost(kept, walk.leaves, forward, backward, held=logits.size, loss=during_loss)

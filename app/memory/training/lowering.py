@@ -1,0 +1,351 @@
+"""From the forward description to the tape: each operation becomes the primitives that PyTorch runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ...architecture import adapters as adapter_rules
+from ...architecture.operations import (
+    Axis,
+    Concat,
+    Convolution,
+    Elementwise,
+    Embedding,
+    Linear,
+    Norm,
+    Operation,
+    Parameter,
+    Rotary,
+    Tensor,
+    View,
+)
+from ...architecture.sections import Section
+from .mode import Mode
+from .primitives import Recorder
+from .sizes import ONE, PAIRS, SEQUENCE, TOKENS, share
+from .tape import Flow, Node, Value
+
+_ROWS = {Axis.ONE: ONE, Axis.BATCH: ONE, Axis.SEQUENCE: SEQUENCE, Axis.TOKENS: TOKENS, Axis.PAIRS: PAIRS}
+
+Rule = Callable[["Lowering", Any], None]
+RULES: dict[type[Operation], Rule] = {}
+
+
+def rule(kind: type[Operation]) -> Callable[[Rule], Rule]:
+    """Sign up how an operation is carried out."""
+
+    def register(write: Rule) -> Rule:
+        RULES[kind] = write
+        return write
+
+    return register
+
+
+class Lowering:
+    """Writes one block onto a tape.
+
+    `trained`: its weights are; `reached`: its input needs a gradient.
+    """
+
+    def __init__(self, section: Section, mode: Mode, *, trained: bool, reached: bool) -> None:
+        self.section = section
+        self.mode = mode
+        self.trained = trained
+        self.reached = reached
+        self.tape = Recorder()
+        self.values: dict[int, Value] = {}
+        self._weights: dict[str, Value] = {}
+        self._casts: dict[str, Value] = {}
+
+    def run(self) -> Recorder:
+        """Every operation of the block, in order."""
+        block = self.section.block
+        region = self.tape.begin() if self._recomputed() else None
+        for operation in block.operations:
+            write = RULES.get(type(operation))
+            if write is not None:
+                write(self, operation)
+        if region is not None:
+            self.tape.finish(region)
+        if block.output is not None:
+            self.tape.output = self.values[block.output.id]
+        return self.tape
+
+    def _recomputed(self) -> bool:
+        return self.mode.checkpointing == "full" and len(self.section.indices) > 0 and "{}" in self.section.template
+
+    # --- values --------------------------------------------------------------------------------
+
+    def value(self, tensor: Tensor) -> Value:
+        """The value of a tensor; one that nothing here made comes from another block."""
+        found = self.values.get(tensor.id)
+        if found is None:
+            item = self.mode.weight_item if self.mode.autocast else self.mode.compute_item
+            found = self.tape.input(tensor.width * _ROWS[tensor.axis], item, grad=self.reached)
+            self.values[tensor.id] = found
+        return found
+
+    def put(self, tensor: Tensor, value: Value) -> None:
+        """An operation's result."""
+        self.values[tensor.id] = value
+
+    def weight(self, parameter: Parameter, *, trained: bool | None = None) -> Value:
+        """A parameter as it is stored, its local share under tensor parallelism."""
+        known = self._weights.get(parameter.name)
+        if known is None:
+            item = 4 if parameter.dtype == "float32" else self.mode.weight_item
+            needs = self.trained if trained is None else trained
+            known = self.tape.weight(local_size(parameter, self.mode.tensor_parallel), item, trained=needs)
+            self._weights[parameter.name] = known
+        return known
+
+    def operand(self, parameter: Parameter) -> Value:
+        """A parameter as a matrix product reads it: under autocast a 16-bit copy, made once."""
+        stored = self.weight(parameter)
+        if not self.mode.autocast or stored.item == self.mode.compute_item:
+            return stored
+        copy = self._casts.get(parameter.name)
+        if copy is None:
+            copy = self.tape.cast(stored, self.mode.compute_item)
+            self._casts[parameter.name] = copy
+        return copy
+
+    def narrowed(self, x: Value) -> Value:
+        """An operand of a matrix product: each product under autocast casts its own copy."""
+        return self.tape.cast(x, self.mode.compute_item) if self.mode.autocast else x
+
+
+def local_size(parameter: Parameter, ranks: int) -> int:
+    """Elements of a rank's share of a parameter."""
+    return parameter.size if parameter.split is None else share(parameter.size, ranks)
+
+
+# --- linears -----------------------------------------------------------------------------------
+
+
+@rule(Linear)
+def linear(low: Lowering, op: Linear) -> None:
+    """A projection, with its adapter where one sits."""
+    x = low.value(op.inputs[0])
+    width = op.output.width * _ROWS[op.output.axis]
+    out = project(low, x, op, width)
+    if low.mode.adapters is not None and adapted(low, op):
+        out = adapter(low, x, op, out, width)
+    out.strided = True
+    low.put(op.output, out)
+
+
+def project(low: Lowering, x: Value, op: Linear, count: int) -> Value:
+    """x W^T + b."""
+    x = low.narrowed(x)
+    bias = low.operand(op.parameters[1]) if len(op.parameters) > 1 else None
+    return low.tape.matrix(x, low.operand(op.parameters[0]), count, bias)
+
+
+def adapted(low: Lowering, op: Linear) -> bool:
+    """Whether an adapter sits on this linear."""
+    settings = low.mode.adapters
+    assert settings is not None
+    if not op.module or op.head:
+        return False
+    chosen = adapter_rules.targets((low.section,), settings.target_modules)
+    return any(target.operation is op for target in chosen)
+
+
+def adapter(low: Lowering, x: Value, op: Linear, base: Value, count: int) -> Value:
+    """base + B(A(dropout(x))) * scale, as PEFT computes it: in the adapters' own type, then cast back."""
+    settings, tape = low.mode.adapters, low.tape
+    assert settings is not None
+    kind = base.item
+    x = tape.cast(x, settings.item)
+    if settings.dropout:
+        x = tape.dropout(x, low.mode.kernels.dropout_mask or x.item)
+    x = low.narrowed(x)
+    item = low.mode.compute_item if low.mode.autocast else settings.item
+    down = adapter_weight(low, settings.rank * op.fan_in, settings.item, item)
+    up = adapter_weight(low, settings.rank * op.fan_out, settings.item, item)
+    inner = tape.matrix(x, down, x.count // op.fan_in * settings.rank)
+    update = tape.scale(tape.matrix(inner, up, count))
+    return tape.cast(tape.add(base, update), kind)
+
+
+def adapter_weight(low: Lowering, elements: int, stored: int, used: int) -> Value:
+    """One of the two matrices of an adapter, in the type that the product reads."""
+    return low.tape.cast(low.tape.weight(elements, stored, trained=True), used)
+
+
+# --- norms -------------------------------------------------------------------------------------
+
+
+@rule(Norm)
+def norm(low: Lowering, op: Norm) -> None:
+    """A normalisation in its own arithmetic."""
+    x = low.value(op.inputs[0])
+    rows = x.count // op.width if op.groups > 1 else x.count // max(op.width, 1)
+    if low.mode.kernels.norm and not op.style.startswith("l2"):
+        out = fused_norm(low, op, x, rows)
+    elif op.style in ("layer", "group"):
+        out = layer_norm(low, op, x, rows)
+    elif op.style == "rms_gated":
+        out = gated_norm(low, op, x, rows)
+    else:
+        out = rms_norm(low, op, x, rows)
+    out.strided = x.strided
+    low.put(op.output, out)
+
+
+def normalised(low: Lowering, x: Value, rows: int) -> Value:
+    """x / rms(x) in float32."""
+    tape = low.tape
+    wide = tape.cast(x, 4)
+    variance = tape.scale(tape.mean(tape.power(wide), rows))
+    return tape.multiply(wide, tape.unary(variance, saves="output"))
+
+
+def rms_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
+    """RMSNorm (arXiv 1910.07467) with the weight applied as the style says."""
+    tape, scaled = low.tape, normalised(low, x, rows)
+    if not op.parameters:
+        return tape.cast(scaled, x.item)
+    weight = low.weight(op.parameters[0])
+    if op.style == "rms_wide":
+        return tape.cast(tape.multiply(weight, scaled), x.item)
+    if op.style == "rms_one_plus":
+        return tape.cast(tape.multiply(scaled, tape.scale(tape.cast(weight, 4))), x.item)
+    return tape.multiply(weight, tape.cast(scaled, x.item))
+
+
+def gated_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
+    """RMSNorm of x * silu(gate) or silu(gate) times the norm, in float32."""
+    tape = low.tape
+    gate = tape.unary(tape.cast(low.value(op.inputs[1]), 4), saves="input")
+    wide = tape.multiply(tape.cast(x, 4), gate)
+    scaled = tape.cast(normalised(low, wide, rows), x.item)
+    return tape.multiply(low.weight(op.parameters[0]), scaled)
+
+
+def layer_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
+    """The native LayerNorm: keeps its input and two statistics per row."""
+    statistics = tuple(
+        low.tape.new(rows, 4 if low.mode.kernels.wide_statistics else x.item).storage for _ in range(2)
+    )
+    weights = [low.weight(parameter) for parameter in op.parameters]
+    return low.tape.fused((x, *weights), x.count, x.item, keeps=(x.storage, *statistics))
+
+
+def fused_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
+    """One kernel: keeps its input and one statistic per row in float32."""
+    weights = [low.weight(parameter) for parameter in op.parameters]
+    inputs = [low.value(tensor) for tensor in op.inputs]
+    statistic = low.tape.new(rows, 4).storage
+    keeps = (*(value.storage for value in inputs), statistic)
+    return low.tape.fused((*inputs, *weights), x.count, x.item, keeps=keeps)
+
+
+# --- small operations --------------------------------------------------------------------------
+
+
+@rule(Embedding)
+def embedding(low: Lowering, op: Embedding) -> None:
+    """Rows of a table: keeps only the ids; the table's gradient is dense."""
+    table = low.weight(op.parameters[0])
+    low.put(op.output, low.tape.look_up(table, op.width * _ROWS[op.output.axis]))
+
+
+@rule(Rotary)
+def rotary(low: Lowering, op: Rotary) -> None:
+    """x * cos + rotate_half(x) * sin."""
+    x, tape = low.value(op.inputs[0]), low.tape
+    item = low.mode.weight_item if low.mode.autocast else low.mode.compute_item
+    table = tape.constant(op.rotary_dim * SEQUENCE, item)
+    if low.mode.kernels.rotary:
+        low.put(op.output, _strided(tape.fused((x,), x.count, x.item), x))
+        return
+    straight = tape.multiply(x, table)
+    first, second = tape.part(x, share(x.count, 2)), tape.part(x, share(x.count, 2))
+    turned = tape.multiply(tape.join(tape.scale(second), first), table)
+    low.put(op.output, _strided(tape.add(straight, turned), x))
+
+
+def _strided(out: Value, like: Value) -> Value:
+    out.strided = like.strided
+    return out
+
+
+@rule(View)
+def view(low: Lowering, op: View) -> None:
+    """The same memory seen otherwise; `expand` repeats rows when it is copied later."""
+    x = low.value(op.inputs[0])
+    counts = [tensor.width * _ROWS[tensor.axis] for tensor in op.outputs]
+    if op.kind == "expand" or len(counts) == 1:
+        low.put(op.output, low.tape.alias(x, counts[0]) if counts[0] == x.count else _repeated(low, x, counts[0]))
+        return
+    pieces = low.tape.parts(x, counts) if op.kind != "slice" else [low.tape.part(x, count) for count in counts]
+    for tensor, piece in zip(op.outputs, pieces, strict=True):
+        piece.strided = x.strided
+        low.put(tensor, piece)
+
+
+def _repeated(low: Lowering, x: Value, count: int) -> Value:
+    """A view with rows repeated: no memory of its own, a gradient of the full size that is summed."""
+    out = Value(x.storage, count, x.item, x.grad)
+    low.tape.record(Node(((x, Flow.NEW),), (out,)))
+    return out
+
+
+@rule(Concat)
+def concat(low: Lowering, op: Concat) -> None:
+    """Inputs copied side by side."""
+    low.put(op.output, low.tape.join(*(low.value(tensor) for tensor in op.inputs)))
+
+
+_SAVES = {
+    "scale": "", "cast": "", "silu": "input", "gelu": "input", "gelu_pytorch_tanh": "input", "gelu_fast": "input",
+    "gelu_python": "input", "softplus": "input", "clamp": "input", "sigmoid": "output", "tanh": "output", "relu": "output",
+    "exp": "output", "softmax": "output", "swish": "input", "mish": "input", "leaky_relu": "input", "elu": "output",
+}  # fmt: skip
+
+
+@rule(Elementwise)
+def elementwise(low: Lowering, op: Elementwise) -> None:
+    """A function of every element."""
+    inputs = [low.value(tensor) for tensor in op.inputs]
+    low.put(op.output, apply(low, op.kind, inputs, op.dropout))
+
+
+def apply(low: Lowering, kind: str, inputs: list[Value], dropout: float = 0.0) -> Value:
+    """One elementwise function by name."""
+    tape, x = low.tape, inputs[0]
+    match kind:
+        case "add":
+            return tape.add(*inputs)
+        case "multiply":
+            return tape.multiply(*inputs)
+        case "dropout":
+            return tape.dropout(x, low.mode.kernels.dropout_mask or x.item) if dropout else x
+        case "gelu_new":
+            return written_out_gelu(low, x)
+        case "relu2":
+            return tape.power(tape.unary(x, saves="output"))
+        case "quick_gelu":
+            return tape.multiply(x, tape.unary(tape.scale(x), saves="output"))
+        case _:
+            return tape.unary(x, saves=_SAVES.get(kind, "input"))
+
+
+def written_out_gelu(low: Lowering, x: Value) -> Value:
+    """0.5 x (1 + tanh(c (x + 0.044715 x^3))), one operation after the other."""
+    tape = low.tape
+    half = tape.scale(x)
+    inside = tape.scale(tape.add(x, tape.scale(tape.power(x))))
+    return tape.multiply(half, tape.scale(tape.unary(inside, saves="output")))
+
+
+@rule(Convolution)
+def convolution(low: Lowering, op: Convolution) -> None:
+    """A convolution keeps its input (laid out channel by channel) and its weight."""
+    x = low.narrowed(low.value(op.inputs[0]))
+    weights = [low.operand(parameter) for parameter in op.parameters]
+    count = op.channels_out * TOKENS
+    low.put(op.output, low.tape.fused((x, *weights), count, x.item, keeps=(x.storage,)))
+
+

@@ -1,0 +1,84 @@
+"""What decides how a forward pass is kept: number formats, kernels, what is trained, what is recomputed.
+
+A mode holds everything but the batch and the length, so a description is read once per architecture and
+mode. Only a few facts about those two are structural and stand here: whether there is one sequence,
+whether a window is exceeded.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """How operations are carried out, where that changes what is kept.
+
+    `mask`: a causal mask is built even where the kernel needs none (tracing does so).
+    `native_groups`: attention reads shared key-value heads without repeating them.
+    `in_place`: a second gradient is added into the first where nobody else holds it.
+    `half_softmax`: softmax reads 16-bit scores and writes float32 without a copy between.
+    `flash_workspace`: attention's backward accumulates query gradients in float32.
+    `dropout_mask`: bytes per element of a saved dropout mask (0: of the activation's own type).
+    `norm`, `rotary`, `activation`: fused into one kernel each (Liger, Unsloth, Megatron).
+    """
+
+    name: str
+    mask: bool = False
+    native_groups: bool = True
+    in_place: bool = True
+    half_softmax: bool = True
+    flash_workspace: bool = True
+    dropout_mask: int = 1
+    wide_statistics: bool = True
+    attention_dropout_free: bool = True
+    unequal_heads: bool = True
+    norm: bool = False
+    rotary: bool = False
+    activation: bool = False
+
+
+CUDA_EAGER = Kernels("cuda eager")
+TRACED_CPU = Kernels(
+    "fake tensors on the CPU",
+    in_place=False,
+    half_softmax=False,
+    flash_workspace=False,
+    dropout_mask=0,
+    wide_statistics=False,
+    attention_dropout_free=False,
+    unequal_heads=False,
+)
+LIGER = Kernels("Liger", norm=True, rotary=True, activation=True)
+COMPILED = Kernels("torch.compile", norm=True, rotary=True, activation=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Low-rank adapters beside frozen linears: rank, dropout, bytes of their type, and where they sit."""
+
+    rank: int
+    dropout: float = 0.0
+    item: int = 4
+    target_modules: str | tuple[str, ...] = "all-linear"
+    magnitudes: bool = False  # DoRA
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One way of running a training step; `weight_item` and `compute_item` in bytes per element."""
+
+    weight_item: int = 2
+    compute_item: int = 2
+    autocast: bool = False
+    attention: str = "sdpa"
+    kernels: Kernels = CUDA_EAGER
+    single: bool = True  # one sequence
+    exceeded: frozenset[int] = field(default_factory=frozenset)  # windows shorter than the sequence
+    checkpointing: str = "none"
+    adapters: Adapters | None = None
+    trained_from: int = 0  # layers before this one are frozen; embeddings too, if above 0
+    accumulating: bool = False
+    fused_loss: bool = False
+    tensor_parallel: int = 1
+    sequence_parallel: bool = False
+    gradient_item: int = 0  # bytes per element of a parameter's gradient (0: the weight's own)
+    dequantized: bool = False  # weights are stored in 4 bits and unpacked for each product

@@ -1,0 +1,232 @@
+"""From a request to what a step needs to know: everything but batch and length, made once and kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+from ...architecture import Architecture
+from ...architecture.operations import Attention
+from ...parallelism import Layout, Stage, check_layout, stages
+from .. import optimizer as optimizers
+from ..optimizer import Group
+from ..requests import Lora, TrainingRequest
+from ..weights import rank_weights
+from .mode import COMPILED, CUDA_EAGER, LIGER, Adapters, Kernels, Mode
+from .plan import Plan, make_plan
+from .recipes import Recipe, recipe_of
+from .sharding import Sharding, sharding_of
+from .trained import adapter_groups, full_groups, merged
+
+ADAPTED: Final = ("lora", "qlora", "dora")
+# Frameworks whose optimizer steps in one kernel: Apex/TE FusedAdam, torch's fused=True.
+FUSED_STEP: Final = ("megatron", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory", "unsloth")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One distinct rank's step: resident bytes, moments, and the optimizer's needs."""
+
+    stage: Stage
+    ranks: int
+    recipe: Recipe
+    sharding: Sharding
+    plan: Plan
+    weights: int
+    states: int
+    masters: int
+    gradients: int
+    step_temporary: int
+    trainable: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """A request without its sizes: the steps of all distinct ranks."""
+
+    steps: tuple[Step, ...]
+    recipe: Recipe
+    layout: Layout
+    trainable: int
+    foreach: bool
+    fused: bool
+
+
+_FIELDS: Final = attrgetter(
+    "model", "method", "lora", "trainable_parameters", "mixed_precision", "optimizer", "momentum",
+    "optimizer_dtype", "gradient_dtype", "master_weights", "optimizer_foreach", "optimizer_fused",
+    "gradient_accumulation_steps", "gradient_checkpointing", "attention", "fused_cross_entropy", "compile",
+    "framework", "zero_stage", "fsdp", "offload", "data_parallel", "tensor_parallel", "sequence_parallel",
+    "pipeline_parallel", "context_parallel", "expert_parallel", "gpus_per_node",
+)  # fmt: skip
+
+
+class Question:
+    """A request as a key: two that differ only in batch and length have the same setup."""
+
+    __slots__ = ("_hash", "_key", "request")
+
+    def __init__(self, request: TrainingRequest) -> None:
+        self.request = request
+        length = request.sequence_length
+        exceeded = frozenset(w for w in windows(request.model.architecture) if length >= w)
+        self._key = (_FIELDS(request), request.batch_size == 1, exceeded)
+        self._hash = hash(self._key)
+
+    @property
+    def single(self) -> bool:
+        """Whether a rank works on one sequence at a time."""
+        return bool(self._key[1])
+
+    @property
+    def exceeded(self) -> frozenset[int]:
+        """Windows that the sequence is longer than."""
+        return self._key[2]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Question) and self._key == other._key
+
+
+@lru_cache(maxsize=1024)
+def windows(architecture: Architecture) -> tuple[int, ...]:
+    """The distinct windows and chunks of its attention layers."""
+    reaches = {op.window or op.chunk for _, op in architecture.operations() if isinstance(op, Attention)}
+    return tuple(sorted(reach for reach in reaches if reach))
+
+
+@lru_cache(maxsize=256)
+def set_up(question: Question) -> Setup:
+    """Everything that does not depend on batch and length; raises `DomainError`."""
+    request = question.request
+    architecture = request.model.architecture
+    recipe = recipe_of(request)
+    layout = Layout(
+        request.tensor_parallel, request.pipeline_parallel, request.data_parallel, request.expert_parallel,
+        request.context_parallel, experts_over_data=request.expert_parallel > request.tensor_parallel,
+    )  # fmt: skip
+    check_layout(architecture, layout)
+    sharding = sharding_of(request)
+    foreach, fused = stepping(request)
+    mode = mode_of(request, recipe, question)
+    steps = tuple(
+        _step(request, recipe, layout, sharding, mode, stage, foreach, fused)
+        for stage in stages(architecture.sections, layout.pipeline)
+    )
+    return Setup(steps, recipe, layout, steps[0].trainable, foreach, fused)
+
+
+def stepping(request: TrainingRequest) -> tuple[bool, bool]:
+    """Whether the optimizer steps over lists, or in one kernel: as asked, else as the framework does."""
+    fused = request.optimizer_fused
+    if fused is None:
+        fused = request.optimizer_foreach is None and request.framework in FUSED_STEP
+    foreach = request.optimizer_foreach if request.optimizer_foreach is not None else not fused
+    return foreach and not fused, fused
+
+
+def mode_of(request: TrainingRequest, recipe: Recipe, question: Question) -> Mode:
+    """How the forward pass runs."""
+    return Mode(
+        weight_item=recipe.weight_item,
+        compute_item=recipe.compute_item,
+        autocast=recipe.autocast,
+        attention=request.attention,
+        kernels=kernels_of(request),
+        single=question.single,
+        exceeded=question.exceeded,
+        checkpointing=request.gradient_checkpointing,
+        adapters=adapters_of(request),
+        trained_from=first_trained(request.model.architecture, request.trainable_parameters),
+        accumulating=request.gradient_accumulation_steps > 1 or recipe.buffered,
+        fused_loss=request.fused_cross_entropy,
+        tensor_parallel=request.tensor_parallel,
+        sequence_parallel=request.sequence_parallel,
+    )
+
+
+def kernels_of(request: TrainingRequest) -> Kernels:
+    """The kernels that the framework brings."""
+    if request.framework in ("unsloth", "megatron"):
+        return replace(LIGER, name=request.framework)
+    return COMPILED if request.compile else CUDA_EAGER
+
+
+def adapters_of(request: TrainingRequest) -> Adapters | None:
+    """The adapters of the request, float32 as PEFT makes them."""
+    if request.method not in ADAPTED:
+        return None
+    lora = request.lora or Lora()
+    return Adapters(lora.rank, lora.dropout, 4, lora.target_modules, request.method == "dora")
+
+
+@lru_cache(maxsize=1024)
+def first_trained(architecture: Architecture, percent: float) -> int:
+    """The first layer that is trained when `percent` of the parameters are, the last ones first."""
+    if percent >= 100:
+        return 0
+    wanted = architecture.parameters.total * percent / 100
+    by_layer: dict[int, int] = {}
+    for section in architecture.sections:
+        size = sum(p.size for op in section.block.operations for p in op.parameters if not p.tied and not p.buffer)
+        if section.component in ("norm", "head"):
+            wanted -= size
+        elif section.component == "decoder":
+            by_layer.update(dict.fromkeys(section.indices, size))
+    for index in sorted(by_layer, reverse=True):
+        if wanted <= 0:
+            return index + 1
+        wanted -= by_layer[index]
+    return 0 if wanted > 0 else min(by_layer, default=0)
+
+
+def _step(
+    request: TrainingRequest, recipe: Recipe, layout: Layout, sharding: Sharding, mode: Mode, stage: Stage,
+    foreach: bool, fused: bool,
+) -> Step:  # fmt: skip
+    architecture = request.model.architecture
+    held = stage.sections
+    groups = _groups(request, recipe, layout, mode, held, architecture.vocab_size)
+    elements = sum(group.count * group.elements for group in groups)
+    share = _share(request, elements, architecture)
+    chosen = optimizers.find(request.optimizer, request.momentum)
+    states = round(optimizers.state_bytes(chosen, groups, request.optimizer_dtype) * share)
+    item = optimizers.state_item(request.optimizer_dtype, recipe.weight_item)
+    stepped = tuple(replace(group, item=item) for group in groups)
+    temporary = optimizers.step_temporaries(chosen, stepped, foreach=foreach, fused=fused)
+    gradient = sum(g.count * g.elements * (4 if mode.adapters else recipe.gradient_item) for g in groups)
+    weights = rank_weights(recipe.stored, layout, stage).exact
+    if mode.adapters is not None:
+        weights += sum(group.count * group.elements * group.item for group in groups)
+    return Step(
+        stage,
+        stage.count * layout.tensor * layout.data * layout.context,
+        recipe,
+        sharding,
+        make_plan([section for section, _ in held], mode, sharding.gradients),
+        weights,
+        states,
+        round(elements * share) * recipe.master_item,
+        round(gradient * share),
+        temporary,
+        round(elements * share),
+    )
+
+
+def _groups(
+    request: TrainingRequest, recipe: Recipe, layout: Layout, mode: Mode, held: Sequence[Any], vocabulary: int
+) -> tuple[Group, ...]:
+    if mode.adapters is not None:
+        return merged(adapter_groups(held, mode.adapters, layout))
+    return merged(full_groups(held, layout, recipe.weight_item, vocabulary))
+
+
+def _share(request: TrainingRequest, elements: int, architecture: Architecture) -> float:
+    """Trained elements over those of the description: a percentage, a size that was asked for."""
+    share = request.trainable_parameters / 100 if request.method in ("full", "freeze") else 1.0
+    if request.model.size_billions is not None and request.method in ("full", "freeze"):
+        share *= request.model.size_billions * 1e9 / architecture.parameters.total
+    return share
