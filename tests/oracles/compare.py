@@ -32,13 +32,28 @@ def expected_tensors(case: Case) -> dict[str, tuple[tuple[int, ...], bool]]:
     return found | {name: (tuple(shape), False) for name, (shape, _) in case["buffers"].items()}
 
 
+Tensors = dict[str, tuple[tuple[int, ...], bool]]
+
+
+def with_owner_names(ours: Tensors, expected: Tensors, tied: set[str]) -> Tensors:
+    """Ours with a tied tensor under the name that the library lists it by: either name of a pair is right."""
+    missing = [name for name in expected if name not in ours]
+    renamed = dict(ours)
+    for name in [name for name in ours if name in tied and name not in expected]:
+        other = next((owner for owner in missing if expected[owner] == ours[name]), None)
+        if other:
+            missing.remove(other)
+            renamed[other] = renamed.pop(name)
+    return renamed
+
+
 def tensor_differences(architecture: Any, case: Case) -> Iterator[str]:
     ours = [(tensor.name, (tuple(tensor.shape), tensor.is_parameter)) for tensor in architecture.tensors()]
     expected = expected_tensors(case)
     for name, count in Counter(name for name, _ in ours).items():
         if count > 1:
             yield f"{name} is there {count} times"
-    found = dict(ours)
+    found = with_owner_names(dict(ours), expected, set(case.get("tied", ())))
     for name in expected.keys() - found.keys():
         yield f"missing {name} {list(expected[name][0])}{'' if expected[name][1] else ' (buffer)'}"
     for name in found.keys() - expected.keys():
