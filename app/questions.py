@@ -8,6 +8,7 @@ from .hardware import Accelerator
 from .lookup import Found, Lookup
 from .memory.requests import InferenceRequest, Lora, Offload, Speculative, TrainingRequest
 from .messages import Message
+from .neutral import neutral_fields
 
 Values = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ def inference_question(values: Values, lookup: Lookup) -> Question:
     if "input_length" in values:
         echoed["output_length"] = values.get("output_length", 0)
     request = InferenceRequest(found.model, **known)
-    _check_context(request, warnings)
+    warnings.extend((*neutral_fields(request, values), *_beyond_context(request)))
     return Question(request, echoed, tuple(warnings))
 
 
@@ -58,7 +59,7 @@ def training_question(values: Values, lookup: Lookup) -> Question:
         known["gpu"] = _gpu(values["gpu"], lookup, echoed, warnings)
     request = TrainingRequest(found.model, **known)
     echoed["num_gpus"] = request.data_parallel * _model_parallel(echoed)
-    _check_context(request, warnings)
+    warnings.extend((*neutral_fields(request, values), *_beyond_context(request)))
     return Question(request, echoed, tuple(warnings))
 
 
@@ -111,9 +112,8 @@ def _model_parallel(values: Values) -> int:
     return product
 
 
-def _check_context(request: InferenceRequest | TrainingRequest, warnings: list[Message]) -> None:
+def _beyond_context(request: InferenceRequest | TrainingRequest) -> tuple[Message, ...]:
     context = request.model.architecture.context_length
-    if context is not None and request.sequence_length > context:
-        warnings.append(
-            Message("longer_than_context", {"length": request.sequence_length, "context": context})
-        )
+    if context is None or request.sequence_length <= context:
+        return ()
+    return (Message("longer_than_context", {"length": request.sequence_length, "context": context}),)

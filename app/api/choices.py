@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from ..memory.runtimes import choices as runtimes
+from ..memory.training import choices as training
 from ..precision import schemes
 from ..precision.dtypes import DTYPES
 from ..registry import gpus
@@ -53,37 +54,28 @@ ATTENTIONS: Final = Choices(
     {"flash_attention": "flash_attention_2", "fa2": "flash_attention_2", "fa3": "flash_attention_3"},
 )
 INFERENCE_QUESTIONS: Final = Choices(runtimes.QUESTIONS)
-TRAINING_QUESTIONS: Final = Choices(("max_batch_size", "max_sequence_length", "min_gpus", "changes"))
 
-METHODS: Final = Choices(("full", "lora", "qlora", "dora", "freeze"))
-MIXED_PRECISIONS: Final = Choices(("none", "bf16", "fp16", "fp8"), {"bfloat16": "bf16", "float16": "fp16"})
+METHODS: Final = Choices(training.METHODS)
+MIXED_PRECISIONS: Final = Choices(training.MIXED_PRECISIONS, {"bfloat16": "bf16", "float16": "fp16"})
 OPTIMIZERS: Final = Choices(
-    (
-        *("AdamW", "Adam", "Quantized AdamW", "SGD", "Adafactor", "Lion", "Muon"),
-        *("8-bit Lion", "Paged AdamW", "GaLore", "Schedule-Free AdamW", "Adam-mini"),
-    ),
+    training.OPTIMIZERS,
     {
         "adamw_8bit": "Quantized AdamW",
         "8-bit AdamW": "Quantized AdamW",
         "adamw_bnb_8bit": "Quantized AdamW",
+        "paged_adamw_32bit": "Paged AdamW",
         "adamw_torch": "AdamW",
     },
 )
-OPTIMIZER_DTYPES: Final = _dtypes("float32", "auto", "bfloat16", "float16")
-GRADIENT_DTYPES: Final = _dtypes("float32", "bfloat16", "float16")
-CHECKPOINTINGS: Final = Choices(("none", "full", "selective"))
-TRAINING_ATTENTIONS: Final = Choices(
-    ("sdpa", "eager", "flash_attention_2"), {"flash_attention": "flash_attention_2"}
-)
-FRAMEWORKS: Final = Choices(
-    (
-        *("transformers", "megatron", "unsloth", "deepspeed"),
-        *("torchtitan", "torchtune", "litgpt", "llama_factory"),
-    )
-)
-FSDP: Final = Choices(("none", "fsdp2", "fsdp1", "hsdp"), {"full_shard": "fsdp2"})
-OFFLOADS: Final = Choices(("none", "cpu", "nvme"))
-LORA_BIASES: Final = Choices(("none", "all", "lora_only"))
+OPTIMIZER_DTYPES: Final = _dtypes(*training.OPTIMIZER_DTYPES)
+GRADIENT_DTYPES: Final = _dtypes(*training.GRADIENT_DTYPES)
+CHECKPOINTINGS: Final = Choices(training.CHECKPOINTINGS)
+TRAINING_ATTENTIONS: Final = Choices(training.ATTENTIONS, {"flash_attention": "flash_attention_2"})
+FRAMEWORKS: Final = Choices(training.FRAMEWORKS)
+FSDP: Final = Choices(training.FSDP, {"full_shard": "fsdp2"})
+OFFLOADS: Final = Choices(training.OFFLOADS)
+LORA_BIASES: Final = Choices(training.LORA_BIASES)
+TRAINING_QUESTIONS: Final = Choices(training.QUESTIONS)
 
 UNITS: Final = Choices(("GB", "GiB"))
 CALCULATIONS: Final = Choices(("inference", "training"))

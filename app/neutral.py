@@ -1,0 +1,62 @@
+"""Fields that cannot matter for a request although they were given: said, never silently ignored.
+
+Each rule names a field, when it cannot matter, and the sentence that says why. A test changes every field
+and finds either another answer or one of these warnings.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .memory.requests import InferenceRequest, TrainingRequest
+from .messages import Message
+
+Request = InferenceRequest | TrainingRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A field, and whether it cannot matter; `reason` is the code of the sentence."""
+
+    field: str
+    reason: str
+    applies: Callable[[Any], bool]
+
+
+def _adapters(request: TrainingRequest) -> bool:
+    return request.method in ("lora", "qlora", "dora")
+
+
+def _one_replica(request: TrainingRequest) -> bool:
+    return request.data_parallel * request.context_parallel == 1
+
+
+def _one_gpu(request: Request) -> bool:
+    sizes = (request.tensor_parallel, request.pipeline_parallel, request.data_parallel, request.context_parallel)
+    return max(sizes) == 1
+
+
+_INFERENCE: Final = (
+    Rule("max_lora_rank", "neutral_no_loras", lambda r: r.max_loras == 0),
+    Rule("gpus_per_node", "neutral_no_network", lambda r: True),
+    Rule("attention", "neutral_backend_attention", lambda r: r.backend in ("vllm", "sglang", "tensorrt-llm")),
+)
+_TRAINING: Final = (
+    Rule("momentum", "neutral_only_sgd", lambda r: r.optimizer != "SGD"),
+    Rule("lora", "neutral_only_adapters", lambda r: not _adapters(r)),
+    Rule("trainable_parameters", "neutral_only_full", _adapters),
+    Rule("zero_stage", "neutral_one_replica", lambda r: r.zero_stage > 0 and _one_replica(r)),
+    Rule("fsdp", "neutral_one_replica", lambda r: r.fsdp != "none" and _one_replica(r)),
+    Rule("sequence_parallel", "neutral_no_tensor_parallel", lambda r: r.tensor_parallel == 1),
+    Rule("gpus_per_node", "neutral_no_network", lambda r: r.fsdp != "hsdp" or _one_gpu(r)),
+)
+
+
+def neutral_fields(request: Request, given: Mapping[str, Any]) -> list[Message]:
+    """A warning for each given field that cannot matter for this request."""
+    rules = _INFERENCE if isinstance(request, InferenceRequest) else _TRAINING
+    return [
+        Message(rule.reason, {"field": rule.field})
+        for rule in rules
+        if given.get(rule.field) is not None and rule.applies(request)
+    ]
