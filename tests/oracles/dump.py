@@ -66,7 +66,9 @@ def cache_case(model: PreTrainedModel, batch: int, length: int) -> dict[str, Any
 
 
 def cache_cases(model: PreTrainedModel) -> list[Any] | None:
-    below, above = 5, max([33, *windows(model.config)]) + 7
+    """One length below every window and one above (or as near as there are positions)."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+    below, above = 5, min(max([33, *windows(model.config)]) + 7, positions)
     cases = [attempted(lambda at=at: cache_case(model, *at)) for at in ((2, below), (3, above))]
     return None if cases == [None, None] else cases
 

@@ -131,8 +131,11 @@ def cache_layers(cache: Any) -> list[Layer]:
     """The tensors of each layer of a cache; with an encoder first the decoder's own, then the cross ones."""
     if isinstance(cache, EncoderDecoderCache):
         return cache_layers(cache.self_attention_cache) + cache_layers(cache.cross_attention_cache)
-    layers = cache.layers if isinstance(cache, Cache) else [cache]
-    return [list(tensors_in(layer)) for layer in layers]
+    if not isinstance(cache, Cache):
+        return [list(tensors_in(cache))]
+    beside = {name: value for name, value in vars(cache).items() if name != "layers"}  # e.g. minimax
+    rest = list(tensors_in(beside))
+    return [list(tensors_in(layer)) for layer in cache.layers] + ([rest] if rest else [])
 
 
 def filled_cache(model: PreTrainedModel, batch: int, length: int) -> list[Layer] | None:

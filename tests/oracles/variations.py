@@ -92,6 +92,7 @@ SAMPLED: list[tuple[str, Callable[[Random, Sizes], Any]]] = [
     ("first_k_dense_replace num_dense_layers first_dense_layers", lambda r, s: r.randint(0, s.layers)),
     ("decoder_sparse_step encoder_sparse_step interleave_moe_layer_step", choice(1, 2)),
     ("mlp_only_layers", lambda r, s: sorted(r.sample(range(s.layers), r.randint(0, s.layers - 1)))),
+    ("attn_layer_indices", lambda r, s: sorted(r.sample(range(s.layers), r.randint(1, s.layers)))),
     ("sliding_window attention_window_size local_attention attention_chunk_size", choice(8, 12, 20)),
     ("max_window_layers", lambda r, s: r.randint(0, s.layers)),
     ("sliding_window_pattern full_attn_every_n_layers full_attention_interval", choice(2, 3)),
@@ -207,7 +208,7 @@ def attempts(model_type: str, seed: int) -> Iterator[Config]:
     config_class = CONFIG_MAPPING[model_type]
     for number in range(60):
         rng = Random(f"{model_type}/{seed}/{number}")
-        boldness = (0.95, 0.8, 0.6, 0.4, 0.2)[number % 5] if number < 40 else 0.1
+        boldness = (0.9, 0.7, 0.5, 0.35, 0.2, 0.1)[number // 10]
         yield {"model_type": model_type} | draw(config_class, rng, boldness)
 
 
