@@ -64,10 +64,14 @@ class ModelBuilder:
         shares: bool = False,
         start: int = 0,
         runs: int = 1,
+        at: Sequence[int] | None = None,
     ) -> None:
-        """`count` layers; those of equal `kinds(index)` are one block, `write(trace, x, *kind)`."""
+        """`count` layers; those of equal `kinds(index)` are one block, `write(trace, x, *kind)`.
+
+        `at`: the indices, where they are not the `count` from `start` on.
+        """
         places: dict[Hashable, list[int]] = {}
-        for index in range(start, start + count):
+        for index in range(start, start + count) if at is None else at:
             places.setdefault(kinds(index), []).append(index)
         for kind, indices in places.items():
             parts = kind if isinstance(kind, tuple) else (kind,)

@@ -122,10 +122,12 @@ class Trace:
         axis: Axis | None = None,
         fan_in: int | None = None,
         dtype: str | None = None,
+        stored: tuple[int, ...] | None = None,
     ) -> Tensor:
-        """x W^T + b. `transposed` stores [in, out]; `groups` makes it block-diagonal."""
+        """x W^T + b. `transposed` stores [in, out]; `groups` makes it block-diagonal; `stored`: the shape
+        of a weight that is kept otherwise."""
         width = fan_in or x.width
-        shape = (width, fan_out) if transposed else (fan_out, width // groups)
+        shape = stored or ((width, fan_out) if transposed else (fan_out, width // groups))
         weight_name = f"{name}.weight" if module else name
         parameters = [
             self.parameter(weight_name, shape, role, split=split, tied=tied, transposed=transposed, dtype=dtype)

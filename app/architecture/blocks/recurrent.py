@@ -37,6 +37,7 @@ class Mamba:
     bias: bool = False
     conv_bias: bool = True
     norms: str | None = None  # of time step, B and C: `rms`, or `rms_plain` without weights
+    heads: int = 0  # Zamba: parameters head by head, in bare tensors
 
 
 def mamba(t: Trace, x: Tensor, m: Mamba, *, module: str = "mixer") -> Tensor:
@@ -46,7 +47,8 @@ def mamba(t: Trace, x: Tensor, m: Mamba, *, module: str = "mixer") -> Tensor:
         projected = t.linear("in_proj", x, 2 * m.inner, bias=m.bias, split=halves)
         inside, gate = t.split(projected, m.inner, m.inner, kind="chunk")
         inside = t.elementwise("silu", short_convolution(t, inside, m.kernel, bias=m.conv_bias, units=m.inner))
-        y = t.multiply(selective_scan(t, inside, m), t.elementwise("silu", gate))
+        scan = selective_scan_heads if m.heads else selective_scan
+        y = t.multiply(scan(t, inside, m), t.elementwise("silu", gate))
         return t.linear("out_proj", y, x.width, bias=m.bias, split=row(m.inner))
 
 
@@ -66,6 +68,22 @@ def selective_scan(t: Trace, inside: Tensor, m: Mamba) -> Tensor:
         t.parameter("D", (m.inner,), Role.STATE, split=column(m.inner)),
     ]
     carried = State("ssm", (m.inner, m.state), "float32", m.inner)
+    return t.scan("mamba", (inside, step, b, c), m.inner, parameters, heads=m.inner, key_dim=m.state, value_dim=1,
+                  states=(carried,))  # fmt: skip
+
+
+def selective_scan_heads(t: Trace, inside: Tensor, m: Mamba) -> Tensor:
+    """The same with every head's own projections, stacked in bare parameters (Zamba)."""
+    n, width, heads = m.heads, m.inner // m.heads, column(m.heads)
+    wide = m.rank + 2 * m.state
+    parts = t.linear("x_proj_weight", inside, n * wide, module=False, groups=n, stored=(n, wide, width), split=heads)
+    step, b, c = t.split(parts, n * m.rank, n * m.state, n * m.state)
+    step = t.linear("dt_proj_weight", step, m.inner, module=False, groups=n, stored=(n, width, m.rank), split=heads)
+    parameters = [
+        t.parameter(name, shape, Role.STATE, split=heads)
+        for name, shape in (("dt_proj_bias", (n, width)), ("A_log", (n, width, m.state)), ("D", (n, width)))
+    ]
+    carried = State("ssm", (n, width, m.state), "float32", n)
     return t.scan("mamba", (inside, step, b, c), m.inner, parameters, heads=m.inner, key_dim=m.state, value_dim=1,
                   states=(carried,))  # fmt: skip
 

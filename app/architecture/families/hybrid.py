@@ -115,7 +115,7 @@ def falcon_h1(c: Config, m: ModelBuilder) -> None:
     )
 
 
-@decoder("nemotron_h")
+@decoder("nemotron_h", ties=False)
 def nemotron_h(c: Config, m: ModelBuilder) -> None:
     """Nemotron-H and Nemotron 3 (arXiv 2504.03624): one norm and one mixer a layer, of four kinds."""
     heads, head_dim = c.size("mamba_num_heads"), c.size("mamba_head_dim")

@@ -13,6 +13,7 @@ Writer = Callable[[Config, ModelBuilder], None]
 
 BODIES: dict[str, Writer] = {}
 FAMILIES: dict[str, Writer] = {}
+CLASSES: dict[str, Writer] = {}  # by the class that a checkpoint names, where one type has several models
 
 
 def body(*model_types: str) -> Callable[[Writer], Writer]:
@@ -32,6 +33,17 @@ def family(*model_types: str) -> Callable[[Writer], Writer]:
     def register(write: Writer) -> Writer:
         for model_type in model_types:
             FAMILIES[model_type] = write
+        return write
+
+    return register
+
+
+def of_class(*class_names: str) -> Callable[[Writer], Writer]:
+    """Sign up a model that is not its type's usual one, by the name of its class in `architectures`."""
+
+    def register(write: Writer) -> Writer:
+        for class_name in class_names:
+            CLASSES[class_name] = write
         return write
 
     return register
