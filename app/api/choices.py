@@ -1,6 +1,6 @@
 """The enumerations of the contract: canonical names, what people also write, and how they match."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -17,15 +17,21 @@ _key = lru_cache(maxsize=4096)(normalised)
 class Choices:
     """Canonical names in their order, found by any spelling or alias."""
 
-    def __init__(self, names: Iterable[str], aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        aliases: Mapping[str, str] | None = None,
+        find: Callable[[str], str | None] | None = None,
+    ) -> None:
         self.names = tuple(names)
         self.aliases = dict(aliases or {})
+        self._find = find
         self._by_key = {_key(alias): name for alias, name in self.aliases.items()}
         self._by_key |= {_key(name): name for name in self.names}
 
     def canonical(self, text: str) -> str | None:
-        """The canonical name, or None where there is none."""
-        return self._by_key.get(_key(text))
+        """The canonical name, or None where there is none; `find` is asked last."""
+        return self._by_key.get(_key(text)) or (self._find(text) if self._find else None)
 
     def aliases_of(self, name: str) -> tuple[str, ...]:
         """What else the name goes by."""
@@ -43,7 +49,7 @@ def _union(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 
 PRECISIONS: Final = _dtypes("float32", "tf32", "float16", "bfloat16", "fp8", "int8", "int4")
-QUANTIZATIONS: Final = Choices(schemes.NAMES)
+QUANTIZATIONS: Final = Choices(schemes.NAMES, find=schemes.canonical)
 KV_CACHE_DTYPES: Final = _dtypes(*_union(runtimes.KV_CACHE_DTYPES.values()))
 BACKENDS: Final = Choices(
     runtimes.BACKENDS,

@@ -1,37 +1,108 @@
-"""The options of every enumerated field, read off the schemas that check them."""
+"""The options of every enumerated field: read off the schemas that check them, tried on the service itself.
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+A value that the service answers with `not_supported_yet` is left out, so this list cannot promise more than
+the calculations hold.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import marshmallow as ma
 
-from ..messages import Language
+from ..errors import DomainError, NotSupportedYet
+from ..messages import Language, Message, catalogue
+from ..precision import schemes
+from ..precision.dtypes import DTYPES
+from ..registry.names import normalised
+from ..service import Calculation, Service
 from .schemas.fields import Choice, Nested
 from .schemas.inference import InferenceSchema
 from .schemas.training import TrainingSchema
 
+_SCHEMAS: Final[Mapping[Calculation, ma.Schema]] = {"inference": InferenceSchema(), "training": TrainingSchema()}
+_SMALL: Final = {
+    "model_type": "llama",
+    "hidden_size": 512,
+    "intermediate_size": 1024,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "torch_dtype": "bfloat16",
+}
+_BEFORE: Final = {"lora": {"method": "lora"}}  # what else must be asked for a field inside to count
 
-@cache
-def options(language: Language) -> Mapping[str, Any]:
-    """Enumerated fields of each calculation: values and defaults."""
-    return {"inference": _of(InferenceSchema()), "training": _of(TrainingSchema())}
+
+class Options:
+    """The options of one service; what it supports is found out once."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._supported: dict[Calculation, dict[str, list[str]]] = {}
+
+    def list(self, language: Language) -> dict[str, Any]:
+        """By calculation and field: default, description and values, each with one line."""
+        return {calculation: self._of(calculation, language) for calculation in _SCHEMAS}
+
+    def _of(self, calculation: Calculation, language: Language) -> dict[str, Any]:
+        found = {}
+        for path, field in _choices(_SCHEMAS[calculation]):
+            names = self._names(calculation, path, field)
+            values = [_value(path, name, field, language) for name in names]
+            default = field.metadata.get("default")
+            found[path] = {"default": default, "description": field.metadata["description"], "values": values}
+        return found
+
+    def _names(self, calculation: Calculation, path: str, field: Choice) -> "list[str]":
+        known = self._supported.setdefault(calculation, {})
+        if path not in known:
+            known[path] = [name for name in field.of.names if self._is_supported(calculation, path, name)]
+        return known[path]
+
+    def _is_supported(self, calculation: Calculation, path: str, name: str) -> bool:
+        try:
+            self._service.memory(calculation, _request(path, name))
+        except NotSupportedYet as error:
+            return all(problem.field != path for problem in error.problems)
+        except DomainError:
+            return True  # not for this model or runtime, but for another
+        return True
 
 
-def _of(schema: ma.Schema, prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _request(path: str, name: str) -> dict[str, Any]:
+    outer, _, inner = path.rpartition(".")
+    field = {outer: {inner: name}} if outer else {inner: name}
+    return {"config": _SMALL, "explain": False, **_BEFORE.get(outer, {}), **field}
+
+
+def _choices(schema: ma.Schema, prefix: str = "") -> Iterator[tuple[str, Choice]]:
+    """Every enumerated field with its dotted path."""
     for name, field in schema.load_fields.items():
         if isinstance(field, Choice):
-            found[prefix + name] = _values(field)
+            yield prefix + name, field
         elif isinstance(field, Nested):
-            found.update(_of(field.schema, f"{prefix}{name}."))
-    return found
+            yield from _choices(field.schema, f"{prefix}{name}.")
 
 
-def _values(field: Choice) -> dict[str, Any]:
-    values = [{"value": name, "aliases": list(field.of.aliases_of(name))} for name in field.of.names]
-    return {
-        "default": field.metadata.get("default"),
-        "description": field.metadata["description"],
-        "values": values,
-    }
+def _value(path: str, name: str, field: Choice, language: Language) -> dict[str, Any]:
+    described: dict[str, Any] = {"value": name, "description": describe(path, name, language)}
+    if (size := _bytes(path, name)) is not None:
+        described["bytes"] = size
+    return {**described, "aliases": list(field.of.aliases_of(name))}
+
+
+def describe(path: str, name: str, language: Language) -> str:
+    """One line on a value; GGUF's mixes share a sentence."""
+    if path == "quantization" and name in schemes.MIXES:
+        return Message("option_gguf", {"name": name.upper(), "bits": schemes.said_bits(name)}).text(language)
+    topic = normalised(path.rpartition(".")[2])
+    for code in (f"option_{topic}_{normalised(name)}", f"option_{normalised(name)}"):
+        if code in catalogue():
+            return Message(code).text(language)
+    return name
+
+
+def _bytes(path: str, name: str) -> float | None:
+    """Bytes of one value of a data type or format, without scales; None for what has no size."""
+    if path == "quantization":
+        return None if name == "none" else schemes.said_bits(name) / 8
+    return DTYPES[name].bits / 8 if name in DTYPES else None

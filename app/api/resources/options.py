@@ -1,11 +1,11 @@
 """Every enumerated field: its values, what each is, its default."""
 
-from flask import Response
+from flask import Response, current_app
 
-from ..options import options
+from ..options import Options
 from ..replies import json_reply, language
 from ..schemas.answers import OptionsAnswer
-from .blueprints import Blueprint
+from .blueprints import Blueprint, service
 
 blueprint = Blueprint("options", __name__, url_prefix="/api/config", description="What fields may hold")
 
@@ -14,4 +14,5 @@ blueprint = Blueprint("options", __name__, url_prefix="/api/config", description
 @blueprint.response(200, OptionsAnswer())
 def list_options() -> Response:
     """Values, bytes, one line each, and defaults; what is not computed yet is not listed."""
-    return json_reply(options(language()))
+    options: Options = current_app.extensions.setdefault("options", Options(service()))
+    return json_reply(options.list(language()))
