@@ -48,15 +48,18 @@ def tokens_kept(cache: KeyValueCache, length: int, form: Form) -> int:
     return min(length, max(reach - 1, 0) or length) if form == "transformers" else min(length, reach)
 
 
-def token_width(cache: KeyValueCache) -> int:
-    """Elements kept of one token: transformers keeps the latent too (5.23, `DeepseekV3Attention`)."""
+def token_width(cache: KeyValueCache, form: Form = "compact") -> int:
+    """Elements kept of one token: transformers keeps the latent too (5.23, `DeepseekV3Attention`), and
+    repeated heads where it repeats them first (`FalconAttention`)."""
+    if form == "transformers" and cache.kept_heads:
+        return cache.kept_heads * (cache.key_dim + cache.value_dim)
     return cache.latent or cache.width
 
 
-def token_bytes(cache: KeyValueCache, dtype: str) -> int:
+def token_bytes(cache: KeyValueCache, dtype: str, form: Form = "compact") -> int:
     """Bytes kept of one token, keys of an indexer among them."""
     index = cache.indexer_dim * ELEMENT_BYTES[cache.indexer_dtype or dtype]
-    return token_width(cache) * ELEMENT_BYTES[dtype] + index
+    return token_width(cache, form) * ELEMENT_BYTES[dtype] + index
 
 
 def state_bytes(sections: Iterable[Section], dtype: str) -> int:
@@ -76,7 +79,7 @@ def cache_bytes(
     kept = sum(
         layer.count
         * tokens_kept(layer.keys_values, source if layer.keys_values.cross else length, form)
-        * token_bytes(layer.keys_values, dtype)
+        * token_bytes(layer.keys_values, dtype, form)
         for layer in layers(found)
         if layer.keys_values
     )

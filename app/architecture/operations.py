@@ -120,6 +120,7 @@ class KeyValueCache:
     cross: bool = False
     indexer_dim: int = 0  # keys of a sparse-attention indexer, beside the cache proper
     indexer_dtype: str | None = None  # of those keys; None: the cache's
+    kept_heads: int = 0  # heads that transformers keeps, where it repeats them before the cache
 
     @property
     def latent(self) -> int:

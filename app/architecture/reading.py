@@ -8,7 +8,7 @@ from ..messages import Message
 from .architecture import Architecture
 from .builder import ModelBuilder
 from .config import Config, defaults
-from .families import FAMILIES
+from .families import CLASSES, FAMILIES
 
 
 def read_config(config: Mapping[str, Any]) -> Architecture:
@@ -18,7 +18,7 @@ def read_config(config: Mapping[str, Any]) -> Architecture:
     values are impossible.
     """
     model_type = find_type(config)
-    write = FAMILIES.get(model_type)
+    write = CLASSES.get(stated_class(config)) or FAMILIES.get(model_type)
     if write is None:
         raise not_covered(model_type)
     view = Config(config, model_type)
@@ -63,11 +63,16 @@ def not_covered(name: str, reason: str = "its forward pass is not described here
     return UnknownArchitecture(message, [Problem("config.model_type", message)])
 
 
+def stated_class(config: Mapping[str, Any]) -> str:
+    """The class that `architectures` names first; empty where it names none."""
+    stated = config.get("architectures")
+    return stated[0] if isinstance(stated, list) and stated and isinstance(stated[0], str) else ""
+
+
 def class_name(config: Mapping[str, Any], model_type: str) -> str:
     """The class that the checkpoint is for."""
-    stated = config.get("architectures")
-    if isinstance(stated, list) and stated and isinstance(stated[0], str):
-        return stated[0]
+    if stated := stated_class(config):
+        return stated
     classes = defaults().get(model_type, {}).get("classes", {})
     return str(classes.get("causal_lm") or classes.get("base") or "")
 

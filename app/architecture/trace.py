@@ -144,6 +144,14 @@ class Trace:
             )
         )
 
+    def unused_linear(self, name: str, fan_in: int, fan_out: int, *, bias: bool = False) -> None:
+        """A linear module that the forward pass doesn't call; adapters find it all the same."""
+        parameters = [self.parameter(f"{name}.weight", (fan_out, fan_in), Role.LINEAR)]
+        if bias:
+            parameters.append(self.parameter(f"{name}.bias", (fan_out,), Role.BIAS))
+        nothing = self.tensor(0, Axis.ONE)
+        self._add(Linear(self.path(name), (nothing,), (nothing,), tuple(parameters), fan_in, fan_out))
+
     def norm(
         self,
         name: str,
@@ -288,12 +296,13 @@ class Trace:
         indexer_dim: int = 0,
         indexer_dtype: str | None = None,
         float32_scores: bool = False,
+        kept_heads: int = 0,
     ) -> Tensor:
         """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache."""
         value_dim = value_dim or key_dim
         cache = (
             KeyValueCache(kv_heads, key_dim, value_dim, window, chunk, latent_parts, cross, indexer_dim,
-                          indexer_dtype)  # fmt: skip
+                          indexer_dtype, kept_heads)  # fmt: skip
             if cached
             else None
         )

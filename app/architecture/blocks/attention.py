@@ -29,6 +29,7 @@ class Heads:
     float32_softmax: bool = True
     dropout: float = 0.0
     float32_scores: bool = False
+    kept_heads: int = 0
 
     @classmethod
     def of(cls, config: Config, **changes: object) -> Self:
@@ -124,6 +125,7 @@ def attend(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads, **options: o
         float32_softmax=shape.float32_softmax,
         dropout=shape.dropout,
         float32_scores=shape.float32_scores,
+        kept_heads=shape.kept_heads,
         cached=shape.cached,
         **options,  # type: ignore[arg-type]
     )

@@ -67,7 +67,7 @@ def bert_heads(c: Config, *, turned: bool = False) -> Heads:
     decodes = c.flag("is_decoder")
     return Heads(
         c.heads, c.heads, c.hidden // c.heads, rotary_dim=None if turned else 0, causal=decodes, cached=decodes,
-        dropout=c.number("attention_probs_dropout_prob", 0.0),
+        dropout=c.number("attention_probs_dropout_prob", 0.0), float32_softmax=False,
     )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def crossed(t: Trace, x: Tensor, heads: Heads, *, module: str = "crossattention"
         k = t.linear("self.key", source, heads.key_width, bias=True, split=column(heads.heads))
         v = t.linear("self.value", source, heads.value_width, bias=True, split=column(heads.heads))
         out = t.attention(q, k, v, heads=heads.heads, kv_heads=heads.heads, key_dim=heads.head_dim, causal=False,
-                          cross=True, dropout=heads.dropout)  # fmt: skip
+                          cross=True, float32_softmax=False, dropout=heads.dropout)  # fmt: skip
         return t.linear("output.dense", out, x.width, bias=True, split=row(heads.heads))
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from ..blocks.attention import Heads, grouped
+from ..blocks.attention import grouped
 from ..blocks.residual import pre_norm, sandwich
 from ..builder import ModelBuilder
 from ..config import Config
@@ -31,7 +31,6 @@ def granite_swa(c: Config, m: ModelBuilder) -> None:
         swiglu(c, bias=c.flag("mlp_bias")),
         window=windows(c, types),
         turned=[bool(theta) for theta in thetas],
-        heads=partial(Heads.of, float32_softmax=False),
         scale=True,
         embed={"scale": True},
     )

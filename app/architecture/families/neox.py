@@ -100,8 +100,9 @@ def persimmon(c: Config, m: ModelBuilder) -> None:
 
 
 def falcon_heads(c: Config) -> Heads:
-    """One shared key-value head, all of them, or `num_kv_heads` in the newer form."""
-    if c.flag("new_decoder_architecture"):
+    """One shared key-value head, all of them, or `num_kv_heads` in the newer form, repeated before the cache."""
+    is_new = c.flag("new_decoder_architecture")
+    if is_new:
         kv_heads = c.size("num_kv_heads", c.heads)
     else:
         kv_heads = 1 if c.flag("multi_query") else c.heads
@@ -109,7 +110,8 @@ def falcon_heads(c: Config) -> Heads:
         raise c.wrong("num_kv_heads", "config_not_divisible", value=kv_heads, of=c.heads)
     alibi = c.flag("alibi")
     drop = c.number("attention_dropout", 0.0)
-    return all_heads(c, kv_heads, rotary_dim=0 if alibi else None, score_bias=alibi, dropout=drop)
+    return all_heads(c, kv_heads, rotary_dim=0 if alibi else None, score_bias=alibi, dropout=drop,
+                     float32_softmax=False, kept_heads=c.heads if is_new else 0)  # fmt: skip
 
 
 @decoder("falcon", prefix="transformer")

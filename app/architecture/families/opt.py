@@ -115,6 +115,7 @@ def biogpt(c: Config, m: ModelBuilder) -> None:
         dropout=drop,
         attention_dropout=c.number("attention_probs_dropout_prob", 0.0),
         inner_dropout=c.number("activation_dropout", 0.0),
+        float32_softmax=False,
     )
     tables = (("embed_positions", c.size("max_position_embeddings") + 2, Axis.SEQUENCE),)
     m.embed("embed_tokens", c.vocab, c.hidden, scale=True, tables=tables, dropout=drop)
@@ -125,7 +126,7 @@ def biogpt(c: Config, m: ModelBuilder) -> None:
 @decoder("ctrl", prefix="transformer", bias=True)
 def ctrl(c: Config, m: ModelBuilder) -> None:
     """CTRL (arXiv 1909.05858): sinusoidal positions, scaled embedding."""
-    heads = all_heads(c, dropout=0.0)
+    heads = all_heads(c, dropout=0.0, float32_softmax=False)
     attention = partial(grouped, shape=heads, module="multi_head_attention", names=("Wq", "Wk", "Wv", "dense"),
                         bias=True)  # fmt: skip
     mlp = partial(plain, inner=c.size("dff"), module="ffn", names=("0", "2"), activation="relu")
