@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import InvalidConfig, Problem
+from ..errors import InvalidConfig, Problem, UnknownArchitecture
 from ..messages import Message
 
 # Bounds keep a hostile configuration from costing time or memory; the largest real models stay a
@@ -28,15 +28,24 @@ EVEN_HEADS: Final = frozenset(
 
 @cache
 def defaults() -> Mapping[str, Any]:
-    """Every model type's default fields, aliases and sub-configurations."""
-    text = Path(__file__).with_name("defaults.json").read_bytes()
-    return dict(json.loads(text))
+    """Every model type's default fields, aliases and sub-configurations.
+
+    `remote.json` has those whose configuration class stands beside a checkpoint, not in transformers.
+    """
+    files = (Path(__file__).with_name(name) for name in ("remote.json", "defaults.json"))
+    return {name: entry for file in files for name, entry in json.loads(file.read_bytes()).items()}
 
 
 def fail(field: str, code: str, **params: object) -> InvalidConfig:
     """An impossible field, as an error that names it."""
     message = Message(code, {"field": field, **params})
     return InvalidConfig(message, [Problem(field, message)])
+
+
+def not_covered(field: str, name: object, reason: str) -> UnknownArchitecture:
+    """The error for a lineage, or a part of one, that has no description."""
+    message = Message("architecture_not_covered", {"name": str(name)[:80], "reason": reason})
+    return UnknownArchitecture(message, [Problem(field, message)])
 
 
 class Config:
@@ -143,15 +152,34 @@ class Config:
         return value
 
     def sub(self, name: str, model_type: str | None = None) -> "Config":
-        """A nested configuration (`text_config`, `vision_config`), with its own type's defaults."""
-        data = dict(self.mapping(name)) if self.given(name) is not None else {}
-        stated = data.get("model_type")
-        own = model_type or (stated if isinstance(stated, str) and stated in defaults() else None)
-        return Config(data, own or self._subs.get(name, {}).get("model_type", ""), f"{self.path}.{name}")
+        """A nested configuration (`text_config`, `vision_config`), with its own type's defaults.
+
+        Where the field may hold any type, the type it states counts; where its class is fixed, that class
+        does. A field left out has the values that the outer class gives it.
+        """
+        spec = self._subs.get(name, {})
+        data = dict(self.mapping(name) if self.given(name) is not None else spec.get("with", {}))
+        stated, own = data.get("model_type"), spec.get("model_type", "")
+        may_vary = spec.get("any_type", not own)
+        chosen = stated if may_vary and isinstance(stated, str) and stated else own
+        return Config(data, model_type or chosen, f"{self.path}.{name}")
 
     def wrong(self, name: str, code: str, **params: object) -> InvalidConfig:
         """The error for a field of this configuration (to raise)."""
         return fail(self._full(name), code, **params)
+
+    def pair(self, name: str, otherwise: int | None = None) -> tuple[int, int]:
+        """Height and width: a list of two, or one number for both."""
+        value = self.get(name, otherwise)
+        if not isinstance(value, list | tuple):
+            return (side := self.size(name, otherwise)), side
+        if len(value) != 2 or not all(type(side) is int and 0 < side <= LARGEST_SIZE for side in value):
+            raise self.wrong(name, "config_not_whole", value=_shown(value))
+        return value[0], value[1]
+
+    def uncovered(self, name: str, reason: str) -> UnknownArchitecture:
+        """The error for a value of a field that no description covers (to raise)."""
+        return not_covered(self._full(name), self.get(name), reason)
 
     def _full(self, name: str) -> str:
         return f"{self.path}.{name}"

@@ -8,7 +8,9 @@ from ..messages import Message
 from .architecture import Architecture
 from .builder import ModelBuilder
 from .config import Config, defaults
-from .families import CLASSES, FAMILIES
+from .families import BODIES, CLASSES, FAMILIES
+from .families.registry import HEADED, Writer
+from .wild import NESTED, Settled, settle
 
 
 def read_config(config: Mapping[str, Any]) -> Architecture:
@@ -17,11 +19,13 @@ def read_config(config: Mapping[str, Any]) -> Architecture:
     Raises `UnknownArchitecture` when it names none or one that is not covered, `InvalidConfig` when its
     values are impossible.
     """
-    model_type = find_type(config)
-    write = CLASSES.get(stated_class(config)) or FAMILIES.get(model_type)
-    if write is None:
-        raise not_covered(model_type)
-    view = Config(config, model_type)
+    settled = settle(config)
+    stated = find_type(config, settled)
+    model_type = settled.model_type if settled else stated
+    write = writer(config, model_type)
+    if write is None or settled is None:
+        raise not_covered(stated)
+    view = Config(settled.config, model_type)
     builder = ModelBuilder()
     try:
         write(view, builder)
@@ -29,7 +33,7 @@ def read_config(config: Mapping[str, Any]) -> Architecture:
         message = Message("config_impossible", {"model_type": model_type})
         raise InvalidConfig(message, [Problem("config", message)]) from impossible
     return Architecture(
-        model_type=model_type,
+        model_type=stated,
         config=config,
         sections=tuple(builder.sections),
         hidden_size=builder.hidden_size,
@@ -38,23 +42,38 @@ def read_config(config: Mapping[str, Any]) -> Architecture:
         dtype=_dtype(view),
         class_name=class_name(config, model_type),
         kind=str(builder.notes.get("kind", "decoder")),
+        warnings=settled.warnings,
         notes=builder.notes,
     )
 
 
-def find_type(config: Mapping[str, Any]) -> str:
-    """The model type: as stated, else by the class that `architectures` names."""
+def find_type(config: Mapping[str, Any], settled: Settled | None = None) -> str:
+    """The model type: as stated, else the lineage that its class or its language model told.
+
+    Raises `UnknownArchitecture` where neither is known.
+    """
     stated = config.get("model_type")
     if isinstance(stated, str) and stated:
         return stated
+    settled = settled or settle(config)
+    if settled is not None:
+        return settled.model_type
     classes = config.get("architectures")
     if isinstance(classes, list) and classes and isinstance(classes[0], str):
-        for model_type, entry in defaults().items():
-            if isinstance(entry, Mapping) and classes[0] in entry.get("classes", {}).values():
-                return model_type
         raise not_covered(classes[0])
     message = Message("config_no_type")
     raise UnknownArchitecture(message, [Problem("config.model_type", message)])
+
+
+def writer(config: Mapping[str, Any], model_type: str) -> Writer | None:
+    """Who writes the model down: by its class where that decides; a class without a head is the body alone."""
+    stated = stated_class(config)
+    classes = defaults().get(model_type, {}).get("classes", {})
+    if stated in CLASSES:
+        return CLASSES[stated]
+    if stated and stated == classes.get("base") and model_type in HEADED:
+        return BODIES[model_type]
+    return FAMILIES.get(model_type)
 
 
 def not_covered(name: str, reason: str = "its forward pass is not described here") -> UnknownArchitecture:
@@ -79,7 +98,7 @@ def class_name(config: Mapping[str, Any], model_type: str) -> str:
 
 def _context(view: Config) -> int | None:
     for source in (view, view.sub("text_config")) if "text_config" in view.data else (view,):
-        for name in ("max_position_embeddings", "max_sequence_length", "max_seq_len", "n_positions", "seq_length"):
+        for name in ("max_position_embeddings", "max_seq_len", "n_positions", "model_max_length"):
             value = source.get(name)
             if isinstance(value, int) and not isinstance(value, bool) and value > 0:
                 return value
@@ -87,7 +106,7 @@ def _context(view: Config) -> int | None:
 
 
 def _dtype(view: Config) -> str | None:
-    for data in (view.data, view.data.get("text_config")):
+    for data in (view.data, *(view.data.get(name) for name in NESTED)):
         if isinstance(data, Mapping):
             value = data.get("dtype", data.get("torch_dtype"))
             if isinstance(value, str) and value != "auto":

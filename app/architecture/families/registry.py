@@ -13,6 +13,7 @@ Writer = Callable[[Config, ModelBuilder], None]
 
 BODIES: dict[str, Writer] = {}
 FAMILIES: dict[str, Writer] = {}
+HEADED: set[str] = set()  # types that are a body and a head and nothing else
 CLASSES: dict[str, Writer] = {}  # by the class that a checkpoint names, where one type has several models
 
 
@@ -75,6 +76,7 @@ def decoder(
 
     def register(write: Writer) -> Writer:
         body(*model_types)(write)
+        HEADED.update(model_types)
 
         def whole(config: Config, model: ModelBuilder) -> None:
             with model.prefix(prefix):
