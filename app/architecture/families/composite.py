@@ -1,0 +1,81 @@
+"""Models of several models: towers for pictures and sound, a language model below a prefix, one head.
+
+A *tower* is an encoder with a configuration of its own (`vision_config`, `audio_config`); it signs up
+under that configuration's `model_type`. What a picture costs stands in the notes under `image`:
+`patches` and `tokens` of a picture of the configured `size`, or the pixels of a `patch` and how many
+patches `merge` into a token where any size will do.
+"""
+
+from collections.abc import Callable, Sequence
+
+from ..builder import ModelBuilder
+from ..config import Config
+from ..trace import Trace
+from .registry import BODIES, Writer, softcap
+
+TOWERS: dict[str, Writer] = {}
+
+
+def tower(*model_types: str) -> Callable[[Writer], Writer]:
+    """Sign up an encoder of pictures or sound."""
+
+    def register(write: Writer) -> Writer:
+        TOWERS.update(dict.fromkeys(model_types, write))
+        return write
+
+    return register
+
+
+def see(
+    c: Config, m: ModelBuilder, name: str, key: str = "vision_config", *, component: str = "vision"
+) -> Config:
+    """The tower that a sub-configuration describes, below `name`."""
+    sub = c.sub(key)
+    write = TOWERS.get(sub.model_type)
+    if write is None:
+        raise sub.uncovered("model_type", "its encoder of pictures or sound is not described here")
+    with m.component(component), m.prefix(name):
+        write(sub, m)
+    return sub
+
+
+def language(c: Config, m: ModelBuilder, name: str = "model.language_model", key: str = "text_config") -> Config:
+    """The language model's body that a sub-configuration describes, below `name`."""
+    text = c.sub(key)
+    write = BODIES.get(text.model_type)
+    if write is None:
+        raise text.uncovered("model_type", "its language model is not described here")
+    with m.prefix(name):
+        write(text, m)
+    m.notes["kind"] = "image_text"
+    return text
+
+
+def logits(
+    c: Config,
+    m: ModelBuilder,
+    text: Config,
+    name: str = "lm_head",
+    *,
+    tied: bool | None = None,
+    rows: int | None = None,
+    bias: bool = False,
+    after: Sequence[str] | None = None,
+) -> None:
+    """The head; whether it reuses the embedding is the outer configuration's to say."""
+    m.head(name, m.hidden_size, rows or text.vocab, tied=c.tied if tied is None else tied, bias=bias,
+           after=softcap(text) if after is None else after)  # fmt: skip
+
+
+def project(m: ModelBuilder, name: str, write: Callable[[Trace], object]) -> None:
+    """A projector below `name`: the tower's rows to the language model's width."""
+
+    def noted(t: Trace) -> None:
+        write(t)
+
+    m.single("projector", noted, name=name)
+
+
+def picture(m: ModelBuilder, **notes: object) -> None:
+    """What a picture costs, for whoever budgets the encoder."""
+    m.notes["image"] = notes
