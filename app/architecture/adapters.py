@@ -28,10 +28,12 @@ class Target:
 
 
 def modules(sections: Iterable[Section]) -> Iterator[Target]:
-    """Every module that an adapter could name."""
+    """Every module that an adapter could name, once however often a block calls it."""
     for section in sections:
+        seen: set[str] = set()
         for op in section.block.operations:
-            if isinstance(op, Linear | Embedding | Convolution) and _is_module(op):
+            if isinstance(op, Linear | Embedding | Convolution) and _is_module(op) and op.name not in seen:
+                seen.add(op.name)
                 yield Target(section, op)
 
 

@@ -7,7 +7,7 @@ unless `causal` is asked for.
 from collections.abc import Iterable
 
 from .extents import Extents
-from .operations import Attention, Convolution, Experts, Index, Linear, Operation, Scan
+from .operations import Attention, Convolution, Experts, Index, Linear, Operation, Product, Scan
 from .recurrences import scan_flops
 from .sections import Section
 
@@ -26,6 +26,8 @@ def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) ->
     match op:
         case Linear():
             return linear_flops(op, extents)
+        case Product():
+            return 2 * extents.elements(op.output) * op.terms
         case Attention():
             return attention_flops(op, extents, causal)
         case Index():

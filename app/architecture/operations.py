@@ -272,6 +272,13 @@ class Elementwise(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Product(Operation):
+    """A matrix product of two activations, `terms` multiply-adds to each element of the output."""
+
+    terms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class View(Operation):
     """The same memory seen otherwise: `split`, `slice`, `reshape`, `transpose`."""
 

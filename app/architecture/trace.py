@@ -27,6 +27,7 @@ from .operations import (
     Operation,
     Parameter,
     Part,
+    Product,
     Role,
     Rotary,
     Route,
@@ -126,7 +127,7 @@ class Trace:
     ) -> Tensor:
         """x W^T + b. `transposed` stores [in, out]; `groups` makes it block-diagonal; `stored`: the shape
         of a weight that is kept otherwise."""
-        width = fan_in or x.width
+        width = x.width if fan_in is None else fan_in
         shape = stored or ((width, fan_out) if transposed else (fan_out, width // groups))
         weight_name = f"{name}.weight" if module else name
         parameters = [
@@ -136,7 +137,7 @@ class Trace:
             bias_split = split if split and split.dim == 0 else None
             bias_name = f"{name}.bias" if module else f"{name}_bias"
             parameters.append(self.parameter(bias_name, (fan_out,), Role.BIAS, split=bias_split, dtype=dtype))
-        rows = x.width // width  # a wider tensor is several rows side by side (per-head projections)
+        rows = x.width // width if width else 1  # a wider tensor is several rows side by side (per-head projections)
         out = self.tensor(fan_out * max(1, rows), axis or x.axis)
         return self._add(
             Linear(
@@ -177,7 +178,7 @@ class Trace:
         inputs = (x,) if gate is None else (x, gate)
         out = self.tensor(x.width, x.axis)
         return self._add(
-            Norm(self.path(name), inputs, (out,), tuple(parameters), style, width, max(1, x.width // width))
+            Norm(self.path(name), inputs, (out,), tuple(parameters), style, width, max(1, x.width // width if width else 1))
         )
 
     def embedding(
@@ -246,6 +247,10 @@ class Trace:
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         """a * b, a narrower operand broadcast."""
         return self.elementwise("multiply", a, b)
+
+    def product(self, a: Tensor, b: Tensor, width: int, terms: int) -> Tensor:
+        """The matrix product of two activations, `width` elements per row of `terms` products each."""
+        return self._add(Product("", (a, b), (self.tensor(width, a.axis),), (), terms))
 
     def split(self, x: Tensor, *widths: int, kind: str = "split") -> list[Tensor]:
         """Views of stretches of each row, in `x`'s storage."""

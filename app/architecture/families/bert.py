@@ -23,7 +23,9 @@ BEHIND = ("attention.output.LayerNorm", "output.LayerNorm")
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Where the parts of a lineage stand. `final`: the norm behind the last layer of those that
-    normalise before each half; `width`: the field of an embedding narrower than the layers."""
+    normalise before each half; `width`: the field of an embedding narrower than the layers; `extra`: what
+    is done to the words before types and positions; `pooler`: a linear module on the first token, where the
+    language model has one too."""
 
     prefix: str
     norms: tuple[str, str] = BEHIND
@@ -35,6 +37,7 @@ class Shape:
     types: bool = True
     learned_positions: bool = True
     extra: Callable[[Config, Trace, Tensor], Tensor] | None = None
+    pooler: str | None = None
 
 
 def embedding_width(c: Config, shape: Shape) -> int:
@@ -112,6 +115,14 @@ def write_body(c: Config, m: ModelBuilder, *, shape: Shape, bias: bool = True, t
     m.stack(c.layers, layer, width=c.hidden, name="encoder.layer.{}")
     if shape.final:
         m.final_norm(shape.final, c.hidden, style="layer")
+    if shape.pooler:
+        first = partial(pool, name=shape.pooler, width=c.hidden)
+        m.single("pooler", first)
+
+
+def pool(t: Trace, name: str, width: int) -> Tensor:
+    """tanh of a linear map of the first token."""
+    return t.elementwise("tanh", t.linear(name, t.input(width, Axis.BATCH), width, bias=True))
 
 
 def write_head(c: Config, m: ModelBuilder, *, name: str, dense: str, norm: str, width: int, own_bias: bool = True,
@@ -187,7 +198,7 @@ def shapes_and_sounds(c: Config, t: Trace, x: Tensor) -> Tensor:
 sign_up("bert", shape=Shape("bert"), head=bert_head)
 sign_up("ernie", shape=Shape("ernie", extra=task_types), head=bert_head)
 sign_up("roc_bert", shape=Shape("roc_bert", extra=shapes_and_sounds), head=bert_head)
-sign_up("big_bird", shape=Shape("bert", extra=rescaled), head=bert_head, bias="use_bias")
+sign_up("big_bird", shape=Shape("bert", extra=rescaled, pooler="pooler"), head=bert_head, bias="use_bias")
 sign_up("megatron-bert", shape=Shape("bert", ("attention.ln", "ln"), True, "encoder.ln", False), head=bert_head)
 sign_up("roformer", shape=Shape("roformer", width="embedding_size", learned_positions=False), head=bert_head,
         turned=True)  # fmt: skip

@@ -98,7 +98,7 @@ of_class("BlenderbotForCausalLM")(model_of(Half(True, embedding_norm=False, fina
 of_class("BlenderbotSmallForCausalLM")(model_of(Half(offset=0)))
 of_class("MarianForCausalLM")(model_of(Half(embedding_norm=False, offset=0)))
 of_class("PegasusForCausalLM")(model_of(Half(True, embedding_norm=False, final_norm=True, offset=0)))
-of_class("BigBirdPegasusForCausalLM")(model_of(Half(True, offset=0, bias="use_bias")))
+of_class("BigBirdPegasusForCausalLM")(model_of(Half(True, offset=0, bias="use_bias", ties=False)))
 of_class("WhisperForCausalLM")(model_of(Half(
     True, embedding_norm=False, final_norm=True, rows="max_target_positions", offset=0, head="proj_out",
     key_bias=False, query_scale=True)))  # fmt: skip
