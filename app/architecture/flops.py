@@ -34,7 +34,7 @@ def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) ->
             pairs = extents.rows(op.output.axis) * (extents.keys // op.ratio)
             return 2 * pairs * op.heads * (op.key_dim + op.weighed)
         case Experts():
-            matrices = 3 if op.gated else 2
+            matrices = op.matrices or (3 if op.gated else 2)
             return 2 * extents.rows(op.output.axis) * op.top_k * matrices * op.fan_in * op.width
         case Convolution():
             return convolution_flops(op, extents)

@@ -335,7 +335,8 @@ class Route(Operation):
 class Experts(Operation):
     """`count` feed-forward experts of which each token uses `top_k`; `width` is their inner size.
 
-    `fan_in` is the model's width, `gated` tells two input matrices from one.
+    `fan_in` is the model's width, `gated` tells two input matrices from one; `matrices`: how many an
+    expert has, where it is no whole block.
     """
 
     count: int = 0
@@ -345,6 +346,7 @@ class Experts(Operation):
     gated: bool = True
     activation: str = "silu"
     biased: bool = False
+    matrices: int = 0
 
 
 @dataclass(frozen=True, slots=True)

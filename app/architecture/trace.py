@@ -379,12 +379,15 @@ class Trace:
         gated: bool = True,
         activation: str = "silu",
         biased: bool = False,
+        matrices: int = 0,
+        out: int | None = None,
     ) -> Tensor:
-        """Each token through its `top_k` of `count` feed-forward experts of inner size `width`."""
-        out = self.tensor(x.width, x.axis)
+        """Each token through its `top_k` of `count` feed-forward experts of inner size `width`, or through one
+        matrix of each (`matrices` = 1, `out` elements then)."""
+        made = self.tensor(out or x.width, x.axis)
         return self._add(
             Experts(
-                self.path(""), (x, weights), (out,), tuple(parameters), count, top_k, x.width, width, gated,
-                activation, biased,
+                self.path(""), (x, weights), (made,), tuple(parameters), count, top_k, x.width, width, gated,
+                activation, biased, matrices,
             )  # fmt: skip
         )

@@ -1,159 +1,171 @@
-"""Gemma 3n: alternating updates of several streams, a low-rank residual, inputs of every layer, shared caches."""
+"""Gemma 3n: four alternating streams, embeddings for every layer, caches that later layers borrow."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..blocks.attention import Heads, attend
+from ..blocks.feed_forward import gated
 from ..builder import ModelBuilder
 from ..config import Config
-from ..operations import Role, Tensor
+from ..operations import Tensor
 from ..trace import Trace, column, row
 from .llama import every
+from .mixtures import heads_of, kinds
 from .registry import decoder
 
-
-class Layer(NamedTuple):
-    """What tells one layer from another."""
-
-    window: int | None
-    reuses: bool
-    inner: int
-    is_sparse: bool
+STYLE = "rms_wide"
 
 
-def attention(t: Trace, x: Tensor, shape: Heads, *, reuses: bool, bias: bool) -> Tensor:
-    """Normalised queries, keys and values, unscaled scores; keys and values may be another layer's."""
-    style, kv_split = "rms_wide", column(shape.kv_heads, replicate=True)
+def borrowers(c: Config, types: Sequence[str], *, all_may: bool = False) -> list[bool]:
+    """Which layers use the keys and values of an earlier one of their kind: the last
+    `num_kv_shared_layers`. Every kind needs a layer that makes them (unless another model does: `all_may`)."""
+    shared = c.size("num_kv_shared_layers", 0, least=0)
+    first = c.layers - shared
+    if first < 0 or (shared and set(types[:first]) != set(types) and not (all_may and not first)):
+        raise c.wrong("num_kv_shared_layers", "config_out_of_range", value=shared, least=0, most=c.layers - 1)
+    return [i >= first for i in range(c.layers)]
+
+
+def borrowing_attention(
+    t: Trace, x: Tensor, heads: Heads, *, borrows: bool, bias: bool, keys_are_values: bool = False
+) -> Tensor:
+    """Attention with normalised queries, keys and (without weights) values; a borrower has only queries."""
+    kv_split = column(heads.kv_heads, replicate=True)
     with t.scope("self_attn"):
-        q = t.linear("q_proj", x, shape.query_width, bias=bias, split=column(shape.heads))
-        q = t.rotary(t.norm("q_norm", q, style=style, width=shape.head_dim), shape.head_dim)
-        if reuses:
-            k, v = t.input(shape.key_width), t.input(shape.value_width)
+        q = t.linear("q_proj", x, heads.query_width, bias=bias, split=column(heads.heads))
+        q = t.rotary(t.norm("q_norm", q, style=STYLE, width=heads.head_dim), heads.head_dim)
+        if borrows:
+            k, v = t.input(heads.key_width), t.input(heads.value_width)
         else:
-            k = t.linear("k_proj", x, shape.key_width, bias=bias, split=kv_split)
-            k = t.rotary(t.norm("k_norm", k, style=style, width=shape.head_dim), shape.head_dim)
-            v = t.linear("v_proj", x, shape.value_width, bias=bias, split=kv_split)
-            v = t.norm("v_norm", v, style="rms_plain", width=shape.head_dim)
-        return t.linear("o_proj", attend(t, q, k, v, shape), x.width, bias=bias, split=row(shape.heads))
+            k = t.linear("k_proj", x, heads.key_width, bias=bias, split=kv_split)
+            v = k if keys_are_values else t.linear("v_proj", x, heads.value_width, bias=bias, split=kv_split)
+            k = t.rotary(t.norm("k_norm", k, style=STYLE, width=heads.head_dim), heads.head_dim)
+            v = t.norm("v_norm", v, style="rms_plain", weight=False, width=heads.head_dim)
+        out = attend(t, q, k, v, heads)
+        return t.linear("o_proj", out, x.width, bias=bias, split=row(heads.heads))
 
 
-def modalities(t: Trace, x: Tensor, streams: int) -> Tensor:
-    """The router's say on each stream; both halves of an update use it."""
-    x = t.elementwise("scale", t.norm("router_norm", x, style="rms_wide"))
-    return t.elementwise("tanh", t.linear("modality_router", x, streams, role=Role.ROUTER))
+def layer_embeddings(c: Config, m: ModelBuilder, width: int) -> None:
+    """Embeddings for every layer: looked up, and projected from the token's first embedding."""
+    total = c.layers * width
+
+    def write(t: Trace) -> Tensor:
+        looked_up = t.elementwise("scale", t.embedding("embed_tokens_per_layer", table, total))
+        projected = t.elementwise("scale", t.linear("per_layer_model_projection", t.input(c.hidden), total))
+        projected = t.norm("per_layer_projection_norm", projected, style=STYLE, width=width)
+        return t.elementwise("scale", t.add(projected, looked_up))
+
+    table = c.size("vocab_size_per_layer_input")
+    m.single("embedding", write)
 
 
-def predict(t: Trace, x: Tensor, active: Tensor, streams: int) -> Tensor:
-    """Every stream plus a mixture of all (AltUp, arXiv 2301.13310)."""
-    with t.scope("altup"):
-        coefficients = t.linear("prediction_coefs", modalities(t, active, streams), streams * streams)
-        return t.add(t.product(x, coefficients, x.width, streams), x)
+def layer_input(t: Trace, x: Tensor, width: int, activation: str, into: int) -> Tensor:
+    """A layer's own embedding, gated by the stream and projected to it."""
+    gate = t.elementwise(activation, t.linear("per_layer_input_gate", x, width))
+    mixed = t.multiply(gate, t.input(width))
+    return t.norm("post_per_layer_input_norm", t.linear("per_layer_projection", mixed, into), style=STYLE)
 
 
-def correct(t: Trace, predictions: Tensor, activated: Tensor, streams: int) -> Tensor:
-    """Every stream moved by what the active one has learnt."""
-    with t.scope("altup"):
-        coefficients = t.elementwise("add", t.linear("correction_coefs", modalities(t, activated, streams), streams))
-        innovation = t.view(t.add(activated, predictions), predictions.width, kind="expand")
-        return t.add(t.multiply(innovation, coefficients), predictions)
+@dataclass(frozen=True, slots=True)
+class AltUp:
+    """Alternating updates (arXiv 2301.13310): `streams` copies of the residual, one of them worked on."""
 
+    streams: int
+    hidden: int
+    scaled: bool
 
-def laurel(t: Trace, x: Tensor, rank: int) -> Tensor:
-    """A learned low-rank residual (LAuReL, arXiv 2411.07501)."""
-    with t.scope("laurel"):
-        out = t.linear("linear_right", t.linear("linear_left", x, rank), x.width)
-        return t.add(x, t.norm("post_laurel_norm", out, style="rms_wide"))
+    @property
+    def width(self) -> int:
+        """Elements of all streams."""
+        return self.streams * self.hidden
 
+    def coefficients(self, t: Trace, x: Tensor, name: str, count: int) -> Tensor:
+        """`count` numbers for each token, out of a tanh of its normalised stream."""
+        normed = t.elementwise("scale", t.norm("router_norm", x, style=STYLE))
+        return t.linear(name, t.elementwise("tanh", t.linear("modality_router", normed, self.streams)), count)
 
-def feed_forward(t: Trace, x: Tensor, layer: Layer, activation: str) -> Tensor:
-    """The gated block; sparse layers cut all but the largest gates, by their mean and deviation."""
-    split = column(layer.inner)
-    with t.scope("mlp"):
-        gate = t.linear("gate_proj", x, layer.inner, split=split)
-        if layer.is_sparse:
-            gate = t.elementwise("relu", t.elementwise("scale", gate))
-        up = t.linear("up_proj", x, layer.inner, split=split)
-        return t.linear("down_proj", t.multiply(t.elementwise(activation, gate), up), x.width, split=row(layer.inner))
+    def predict(self, t: Trace, x: Tensor) -> Tensor:
+        """Every stream from all of them."""
+        with t.scope("altup"):
+            active = t.view(x, self.hidden, kind="slice")
+            mix = self.coefficients(t, active, "prediction_coefs", self.streams**2)
+            return t.add(t.product(x, mix, self.width, self.streams), x)
 
+    def correct(self, t: Trace, predicted: Tensor, made: Tensor) -> Tensor:
+        """Every stream moved towards what the layer made of the active one."""
+        with t.scope("altup"):
+            weights = self.coefficients(t, made, "correction_coefs", self.streams)
+            innovation = t.add(made, t.view(predicted, self.hidden, kind="slice"))
+            wide = t.elementwise("repeat", innovation, width=self.width)
+            return t.add(t.multiply(wide, weights), predicted)
 
-def write_layer(t: Trace, x: Tensor, c: Config, layer: Layer) -> Tensor:
-    """One layer on all streams side by side."""
-    streams, width, style = c.size("altup_num_inputs"), c.hidden, "rms_wide"
-    act, per_layer = c.text("hidden_activation"), c.size("hidden_size_per_layer_input", least=0)
-    shape = Heads.of(c, window=layer.window, cached=not layer.reuses)
-    predictions = predict(t, x, t.view(x, width, kind="slice"), streams)
-    active = t.view(predictions, width, kind="slice")
-    normed = t.norm("input_layernorm", active, style=style)
-    residual = laurel(t, normed, c.size("laurel_rank"))
-    mixed = attention(t, normed, shape, reuses=layer.reuses, bias=c.flag("attention_bias"))
-    mixed = t.add(active, t.norm("post_attention_layernorm", mixed, style=style))
-    mixed = t.elementwise("scale", t.add(mixed, residual))
-    fed = feed_forward(t, t.norm("pre_feedforward_layernorm", mixed, style=style), layer, act)
-    fed = t.add(mixed, t.norm("post_feedforward_layernorm", fed, style=style))
-    corrected = correct(t, predictions, fed, streams)
-    first = t.view(corrected, width, kind="slice")
-    t.hold(t.parameter("altup.correct_output_scale", (width,)))
-    first = t.elementwise("scale", first)
-    gate = t.elementwise(act, t.linear("per_layer_input_gate", first, per_layer))
-    first = t.linear("per_layer_projection", t.multiply(gate, t.input(per_layer)), width)
-    return t.add(corrected, t.norm("post_per_layer_input_norm", first, style=style))
-
-
-def layers_of(c: Config) -> list[Layer]:
-    """Every layer's window, sharing, inner width and sparsity."""
-    count = c.layers
-    types = c.layer_types(every(5, count))
-    first_shared = count - c.size("num_kv_shared_layers", 0, least=0)
-    if first_shared < 0 or set(types[:first_shared]) != set(types):
-        raise c.wrong("num_kv_shared_layers", "config_layer_types", value=first_shared, layers=count)
-    given = c.get("intermediate_size")
-    inner = inner_widths(c, given, count) if isinstance(given, list) else [c.inner] * count
-    sparse = c.items("activation_sparsity_pattern") or [0.95 if i < 10 < count else 0.0 for i in range(count)]
-    if len(sparse) < count:
-        raise c.wrong("activation_sparsity_pattern", "config_layer_types", value=len(sparse), layers=count)
-    window = c.size("sliding_window")
-    return [
-        Layer(window if types[i] == "sliding_attention" else None, i >= first_shared, inner[i], bool(sparse[i]))
-        for i in range(count)
-    ]
-
-
-def inner_widths(c: Config, given: list[object], count: int) -> list[int]:
-    """A width for every layer."""
-    if len(given) < count:
-        raise c.wrong("intermediate_size", "config_layer_types", value=len(given), layers=count)
-    return [Config({"size": width}, "", f"{c.path}.intermediate_size").size("size") for width in given[:count]]
+    def output(self, t: Trace, x: Tensor) -> Tensor:
+        """The active stream, scaled."""
+        active = t.view(x, self.hidden, kind="slice")
+        scale = t.parameter("altup.correct_output_scale", (self.hidden,))
+        t.hold(scale)
+        return t.elementwise("scale", active) if self.scaled else active
 
 
 @decoder("gemma3n_text")
 def gemma3n_text(c: Config, m: ModelBuilder) -> None:
-    """Gemma 3n E2B and E4B."""
-    streams, per_layer = c.size("altup_num_inputs"), c.size("hidden_size_per_layer_input", least=0)
-    found, all_layers = layers_of(c), c.layers * per_layer
+    """Gemma 3n (arXiv 2503.19786 and the model card)."""
+    types = kinds(c, "layer_types", every(5, c.layers))
+    borrows = borrowers(c, types)
+    inner = widths(c)
+    sparsity = c.items("activation_sparsity_pattern") or ([0.95] * 10 if c.layers > 10 else [])
+    streams = AltUp(c.count("altup_num_inputs"), c.hidden, c.flag("altup_correct_scale", True))
+    act, bias, width = c.text("hidden_activation"), c.flag("attention_bias"), c.size("hidden_size_per_layer_input", least=0)
 
-    def embed(t: Trace) -> Tensor:
-        x = t.elementwise("scale", t.embedding("embed_tokens", c.vocab, c.hidden))
-        rows = c.size("vocab_size_per_layer_input")
-        own = t.elementwise("scale", t.embedding("embed_tokens_per_layer", rows, all_layers))
-        projected = t.elementwise("scale", t.linear("per_layer_model_projection", x, all_layers))
-        projected = t.norm("per_layer_projection_norm", projected, style="rms_wide", width=per_layer or None)
-        t.elementwise("scale", t.add(projected, own))
-        others = [t.linear(f"altup_projections.{i}", x, c.hidden) for i in range(streams - 1)]
-        return t.concat(x, *(t.elementwise("scale", other) for other in others))
+    def layer(t: Trace, x: Tensor, kind: str, borrow: bool, inner: int, top: bool) -> Tensor:
+        heads = heads_of(c, kind, cached=not borrow)
+        predicted = streams.predict(t, x)
+        active = t.view(predicted, c.hidden, kind="slice")
+        normed = t.norm("input_layernorm", active, style=STYLE)
+        laurel = t.add(normed, low_rank(t, normed, c.size("laurel_rank")))
+        mixed = borrowing_attention(t, normed, heads, borrows=borrow, bias=bias)
+        mixed = t.add(active, t.norm("post_attention_layernorm", mixed, style=STYLE))
+        mixed = t.elementwise("scale", t.add(mixed, laurel))
+        fed = t.norm("pre_feedforward_layernorm", mixed, style=STYLE)
+        fed = gated(t, fed, inner, activation=f"topk_{act}" if top else act)
+        made = t.add(mixed, t.norm("post_feedforward_layernorm", fed, style=STYLE))
+        corrected = streams.correct(t, predicted, made)
+        extra = layer_input(t, streams.output(t, corrected), width, act, c.hidden)
+        return t.add(corrected, extra)
 
-    def merge(t: Trace) -> Tensor:
-        x = t.input(streams * c.hidden)
-        parts = t.split(x, *[c.hidden] * streams)
-        others = [t.linear(f"altup_unembed_projections.{i}", parts[i + 1], c.hidden) for i in range(streams - 1)]
-        stacked = t.concat(parts[0], *(t.elementwise("scale", other) for other in others))
-        return t.elementwise("mean", stacked, width=c.hidden)
-
-    m.hidden_size, m.vocab_size = c.hidden, c.vocab
-    m.single("embedding", embed)
+    m.embed("embed_tokens", c.vocab, c.hidden, scale=True)
+    layer_embeddings(c, m, width)
+    m.single("embedding", lambda t: fan(t, c.hidden, "altup_projections", streams.streams))
     m.stack(
         c.layers,
-        lambda t, x, *kind: write_layer(t, x, c, Layer(*kind)),
-        width=streams * c.hidden,
-        kinds=lambda i: found[i],
+        layer,
+        width=streams.width,
+        kinds=lambda i: (types[i], borrows[i], inner[i], i < len(sparsity) and float(sparsity[i]) > 0),
     )
-    m.single("projector", merge)
-    m.final_norm("norm", c.hidden, style="rms_wide")
+    m.single("norm", lambda t: fan(t, c.hidden, "altup_unembed_projections", streams.streams))
+    m.final_norm("norm", c.hidden, style=STYLE)
+
+
+def fan(t: Trace, hidden: int, name: str, streams: int) -> Tensor:
+    """All streams but the first through matrices of their own, scaled to the first one's length."""
+    first = t.input(hidden)
+    made = [first]
+    for i in range(streams - 1):
+        made.append(t.elementwise("rescale", t.linear(f"{name}.{i}", first, hidden), first))
+    return t.concat(*made)
+
+
+def low_rank(t: Trace, x: Tensor, rank: int) -> Tensor:
+    """The learned augmented residual: two narrow matrices and a norm."""
+    with t.scope("laurel"):
+        low = t.linear("linear_right", t.linear("linear_left", x, rank), x.width)
+        return t.norm("post_laurel_norm", low, style=STYLE)
+
+
+def widths(c: Config) -> list[int]:
+    """Inner width of each layer's feed-forward block."""
+    stated = c.get("intermediate_size")
+    values = stated if isinstance(stated, list) else [c.inner] * c.layers
+    if len(values) < c.layers or not all(isinstance(n, int) and 0 < n < 2**31 for n in values):
+        raise c.wrong("intermediate_size", "config_layer_types", value=len(values), layers=c.layers)
+    return values
