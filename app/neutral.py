@@ -32,7 +32,12 @@ def _one_replica(request: TrainingRequest) -> bool:
 
 
 def _one_gpu(request: Request) -> bool:
-    sizes = (request.tensor_parallel, request.pipeline_parallel, request.data_parallel, request.context_parallel)
+    sizes = (
+        request.tensor_parallel,
+        request.pipeline_parallel,
+        request.data_parallel,
+        request.context_parallel,
+    )
     return max(sizes) == 1
 
 

@@ -19,7 +19,10 @@ from .schemas.fields import Choice, Nested
 from .schemas.inference import InferenceSchema
 from .schemas.training import TrainingSchema
 
-_SCHEMAS: Final[Mapping[Calculation, ma.Schema]] = {"inference": InferenceSchema(), "training": TrainingSchema()}
+_SCHEMAS: Final[Mapping[Calculation, ma.Schema]] = {
+    "inference": InferenceSchema(),
+    "training": TrainingSchema(),
+}
 _SMALL: Final = {
     "model_type": "llama",
     "hidden_size": 512,
@@ -47,6 +50,8 @@ class Options:
         found = {}
         for path, field in _choices(_SCHEMAS[calculation]):
             names = self._names(calculation, path, field)
+            if not names:
+                continue
             values = [_value(path, name, field, language) for name in names]
             default = field.metadata.get("default")
             found[path] = {"default": default, "description": field.metadata["description"], "values": values}

@@ -50,9 +50,7 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ASKED, ids=[f"{m} {p}" for m, p, _ in ASKED])
-def test_answers_have_the_published_shape(
-    client: FlaskClient, method: str, path: str, body: object
-) -> None:
+def test_answers_have_the_published_shape(client: FlaskClient, method: str, path: str, body: object) -> None:
     published = client.get("/openapi.json").get_json()
     reply = client.open(path, method=method, json=body)
     assert reply.status_code == 200

@@ -27,7 +27,9 @@ def test_it_starts_with_our_interface(client: FlaskClient) -> None:
 
 def test_every_endpoint_is_documented(client: FlaskClient) -> None:
     paths = set(client.get("/openapi.json").get_json()["paths"])
-    rules = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in client.application.url_map.iter_rules()}
+    rules = {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in client.application.url_map.iter_rules()
+    }
     assert {rule for rule in rules if rule.startswith(("/api", "/health"))} <= paths
 
 

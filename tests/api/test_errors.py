@@ -19,7 +19,9 @@ def test_405_keeps_allow(client: FlaskClient) -> None:
 
 
 def test_an_unknown_path_brings_the_closest(client: FlaskClient) -> None:
-    assert "/api/memory/inference" in check_error(client.post("/api/memory/inferense", json={}), 404)["closest"]
+    assert (
+        "/api/memory/inference" in check_error(client.post("/api/memory/inferense", json={}), 404)["closest"]
+    )
 
 
 def test_an_unknown_model_brings_the_closest(client: FlaskClient) -> None:

@@ -38,7 +38,9 @@ EVERY_FIELD = [(f"{name}.{path}", field) for name, schema in ALL for path, field
 
 
 def test_there_are_schemas_to_walk() -> None:
-    assert {"InferenceSchema", "TrainingSchema", "CompareSchema", "RegisterSchema"} <= {name for name, _ in ALL}
+    assert {"InferenceSchema", "TrainingSchema", "CompareSchema", "RegisterSchema"} <= {
+        name for name, _ in ALL
+    }
     assert len(EVERY_FIELD) > 100
 
 

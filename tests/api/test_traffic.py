@@ -51,7 +51,9 @@ def test_a_failure_is_logged_with_its_traceback() -> None:
     try:
         raise ValueError("why")
     except ValueError:
-        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "broken", None, __import__("sys").exc_info())
+        record = logging.LogRecord(
+            "x", logging.ERROR, __file__, 1, "broken", None, __import__("sys").exc_info()
+        )
     line = json.loads(JsonLines().format(record))
     assert line["event"] == "broken"
     assert "ValueError: why" in line["traceback"]
@@ -59,7 +61,9 @@ def test_a_failure_is_logged_with_its_traceback() -> None:
 
 def test_cors_is_off_unless_set(make_app: AppMaker) -> None:
     origin = {"Origin": "https://example.org"}
-    assert "Access-Control-Allow-Origin" not in make_app().test_client().get("/health", headers=origin).headers
+    assert (
+        "Access-Control-Allow-Origin" not in make_app().test_client().get("/health", headers=origin).headers
+    )
     allowing = make_app(cors_origins=("https://example.org",)).test_client()
     allowed = allowing.get("/health", headers=origin).headers
     assert allowed["Access-Control-Allow-Origin"] == "https://example.org"

@@ -38,7 +38,8 @@ def test_a_wrong_token_is_refused_on_loopback_too(make_app: AppMaker) -> None:
 
 
 @pytest.mark.parametrize(
-    "environ", [{"SERVER_NAME": "0.0.0.0"}, {"SERVER_NAME": "10.0.0.7"}, {"HTTP_HOST": "estimate.example.org"}]
+    "environ",
+    [{"SERVER_NAME": "0.0.0.0"}, {"SERVER_NAME": "10.0.0.7"}, {"HTTP_HOST": "estimate.example.org"}],
 )
 def test_the_real_socket_and_the_asked_host_count(make_app: AppMaker, environ: dict[str, str]) -> None:
     """Whatever the setting says: another server may have bound wider, another site's name may point here."""

@@ -249,7 +249,14 @@ def test_wrong_paths(client: FlaskClient, case: tuple[str, str, int]) -> None:
 
 
 def test_all_problems_are_named_at_once(client: FlaskClient) -> None:
-    body = {"model_size": "x", "batch_size": 0, "lenght": 5, "gpu": 3, "sequence_length": 1, "input_length": 1}
+    body = {
+        "model_size": "x",
+        "batch_size": 0,
+        "lenght": 5,
+        "gpu": 3,
+        "sequence_length": 1,
+        "input_length": 1,
+    }
     found = check_error(client.post(INFERENCE, json=body), 400)
     named = {detail["field"] for detail in found["details"]}
     assert named == {"model_size", "batch_size", "lenght", "gpu", "sequence_length"}
