@@ -12,7 +12,8 @@ from ..trace import Trace, column, columns, row
 class Heads:
     """The shape of an attention layer: query heads, key-value heads, and the width of each head.
 
-    `rotary_dim` None turns whole heads, 0 none at all. `window` and `chunk` bound what a query sees.
+    `rotary_dim` None turns whole heads, 0 none at all; `joined`: turned heads are joined with the rest even
+    where that is empty, which copies them. `window` and `chunk` bound what a query sees.
     """
 
     heads: int
@@ -20,6 +21,7 @@ class Heads:
     head_dim: int
     value_dim: int | None = None
     rotary_dim: int | None = None
+    joined: bool = False
     window: int | None = None
     chunk: int | None = None
     causal: bool = True
@@ -135,7 +137,9 @@ def turn(t: Trace, q: Tensor, k: Tensor, shape: Heads) -> tuple[Tensor, Tensor]:
     """Rotary positions on queries and keys, where the layer has them."""
     if shape.rotary_dim == 0:
         return q, k
-    return tuple(turn_heads(t, x, shape.head_dim, shape.rotary_dim) for x in (q, k))  # type: ignore[return-value]
+    q, k = (turn_heads(t, x, shape.head_dim, shape.rotary_dim) for x in (q, k))
+    whole = shape.rotary_dim is None or shape.rotary_dim >= shape.head_dim
+    return (t.concat(q), t.concat(k)) if shape.joined and whole else (q, k)
 
 
 def turn_heads(t: Trace, x: Tensor, head_dim: int, rotary_dim: int | None) -> Tensor:

@@ -28,4 +28,4 @@ def phi3(c: Config, m: ModelBuilder) -> None:
     """Phi-3 and Phi-4 (arXiv 2404.14219): query, key and value in one matrix, gate and up in one."""
     mlp = partial(fused_gated, inner=c.inner, activation=activation(c))
     window, drop = [c.maybe("sliding_window")] * c.layers, c.number("resid_pdrop", 0.0)
-    stack(c, m, fused, mlp, window=window, dropout=drop, heads=Heads.of)
+    stack(c, m, fused, mlp, window=window, dropout=drop, heads=partial(Heads.of, joined=True))
