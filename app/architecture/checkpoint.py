@@ -128,11 +128,12 @@ NAMINGS: Final[dict[str, Naming]] = {
                 "cohere2_moe",
                 "longcat_flash",
             ),
-            *("glm4v_moe", "jamba", "qwen3_omni_moe", "qwen3_omni_moe_text", "kimi_k2", "beam"),
+            *("glm4v_moe", "jamba", "qwen3_omni_moe", "qwen3_omni_moe_text", "beam"),
+            *("kimi_k2", "deepseek", "hunyuan"),
         ),
         _EXPERTS,
     ),
-    **dict.fromkeys(("mixtral", "minimax", "minimax_m2"), _SPARSE_MOE),
+    **dict.fromkeys(("mixtral", "minimax", "minimax_m2", "minimax_text_01", "minimax_m1"), _SPARSE_MOE),
     **dict.fromkeys(
         (
             *("llava", "gemma3", "mistral3", "internvl", "aria", "paligemma", "aya_vision", "vipllava"),
@@ -144,7 +145,7 @@ NAMINGS: Final[dict[str, Naming]] = {
     **dict.fromkeys(("granitemoe", "granitemoeshared", "granitemoehybrid"), Naming(renames=_GRANITE)),
     "ernie4_5_moe": Naming(GATE_UP_DOWN, ((r"\.gate\.moe_statics\.", ".moe_statics."),)),
     "phimoe": Naming(W1_W3_W2, ((r"\.mlp\.router\.", ".mlp.gate."), (r"\.mlp\.", ".block_sparse_moe."))),
-    "lfm2_moe": Naming(W1_W3_W2),
+    **dict.fromkeys(("lfm2_moe", "arctic"), Naming(W1_W3_W2)),
     "nemotron_h": Naming(GATE_UP_DOWN, ((r"^model\.", "backbone."),)),
     "qwen3_vl_moe": Naming(transposed=True),
     "gpt_neox": Naming(renames=((r"^lm_head\.", "embed_out."),)),

@@ -136,11 +136,10 @@ def _fp8(f: Fields) -> Ruled:
     block = f.pair("weight_block_size")
     ignored = f.skipped("modules_to_not_convert", "ignored_layers", "ignore", "exclude_modules")
     static = f.text("activation_scheme") == "static"
-    exponents = f.text("scale_fmt") == "ue8m0" and f.model_type.startswith("deepseek_v4")
     layout = Scaled(
         "fp8",
         block or (0, 0),
-        "e8m0" if exponents else "float32",
+        _scale_dtype(f),
         "weight_scale_inv" if block or "weight_block_size" in f.data else "weight_scale",
         static_input=static,
     )
@@ -152,6 +151,13 @@ def _fp8(f: Fields) -> Ruled:
     return Ruled(
         f.wide, "fp8-block" if block else "fp8", rules=tuple(rules), coverage=LINEARS, ignored=ignored
     )
+
+
+def _scale_dtype(f: Fields) -> str | None:
+    """Float32, but exponents in DeepSeek V4's checkpoints and the model's own data type in Qwen's."""
+    if f.text("scale_fmt") == "ue8m0" and f.model_type.startswith("deepseek_v4"):
+        return "e8m0"
+    return None if f.model_type.startswith("qwen") else "float32"
 
 
 def _fbgemm(f: Fields) -> Ruled:

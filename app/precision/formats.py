@@ -4,7 +4,7 @@ A format is a small immutable object with one method, `pack`. The kinds stand in
 parameters of a model a format is put to is the business of a `Scheme`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import mul
 from typing import Protocol
@@ -44,7 +44,8 @@ class Stored:
 class Matrix:
     """`count` weight matrices of `rows` outputs by `columns` inputs, as published (experts one by one).
 
-    `transposed`: the implementation keeps them [in, out].
+    `parts`: how many of them stand side by side in one stacked tensor (gate and up). `transposed`: the
+    implementation keeps them [in, out].
     """
 
     rows: int
@@ -52,6 +53,12 @@ class Matrix:
     count: int = 1
     stacked: bool = False
     transposed: bool = False
+    parts: int = 1
+
+    @property
+    def joined(self) -> "Matrix":
+        """The same elements with the parts of each stacked matrix as one."""
+        return replace(self, rows=self.rows * self.parts, count=self.count // self.parts, parts=1)
 
     @property
     def size(self) -> int:
@@ -90,7 +97,7 @@ def matrix_of(parameter: Parameter, shape: tuple[int, ...]) -> Matrix | None:
         parts = len(split.parts) if split is not None and split.dim == out_dim else 1
         if rows % parts:
             parts = 1
-        return Matrix(rows // parts, columns, count * parts, True, parameter.transposed)
+        return Matrix(rows // parts, columns, count * parts, True, parameter.transposed, parts)
     if len(shape) != 2:
         return None
     rows, columns = reversed(shape) if parameter.transposed else shape

@@ -24,9 +24,10 @@ class Mxfp4:
         """Values two a byte, and an exponent for every 32 along the input."""
         count = ceil_div(matrix.columns, 32)
         if self.fused:
+            whole = matrix.joined
             return (
-                matrix.store("blocks", (matrix.rows, count, 16), "uint8"),
-                matrix.store("scales", (matrix.rows, count), "uint8"),
+                whole.store("blocks", (whole.rows, count, 16), "uint8"),
+                whole.store("scales", (whole.rows, count), "uint8"),
             )
         return (
             matrix.store("weight_packed", (matrix.rows, ceil_div(matrix.columns, 2)), "uint8"),

@@ -32,7 +32,7 @@ class Patterns:
         """Sorted by kind; anything but strings is passed over."""
         texts = [entry for entry in entries if isinstance(entry, str) and 0 < len(entry) <= LONGEST]
         return cls(
-            frozenset(bare(text) for text in texts if not text.startswith("re:") and "*" not in text),
+            frozenset(_module(text) for text in texts if not text.startswith("re:") and "*" not in text),
             tuple(text[3:] for text in texts if text.startswith("re:")),
             tuple(text for text in texts if not text.startswith("re:") and "*" in text),
         )
@@ -62,6 +62,11 @@ class Patterns:
         return any(_regex(pattern, other) for pattern in self.regexes for other in full) or any(
             _wildcard(pattern, other) for pattern in self.wildcards for other in full
         )
+
+
+def _module(text: str) -> str:
+    """A module's path from its own name or its weight's."""
+    return bare(text.removesuffix(".weight"))
 
 
 @lru_cache(maxsize=4096)
