@@ -179,6 +179,7 @@ def grouped(
     gate_width: int | None = None,
     gate_kind: str = "sigmoid",
     gate_bias: bool = False,
+    indexer_dim: int = 0,
 ) -> Tensor:
     """Separate query, key, value and output projections.
 
@@ -189,6 +190,7 @@ def grouped(
     `value_scale` values and
     `key_scale` keys by a constant. `gate` names a projection of the input whose sigmoid (or
     `gate_kind`) scales the output, every element of it or (`gate_width` = heads) every head.
+    `indexer_dim`: keys of an indexer kept beside the cache.
     """
     q_name, k_name, v_name, o_name = names
     kv_split = column(shape.kv_heads, replicate=True)
@@ -214,7 +216,7 @@ def grouped(
         if value_scale:
             v = t.elementwise("scale", v)
         sink = t.parameter("sinks", (shape.heads,), split=column(shape.heads)) if sinks else None
-        out = attend(t, q, k, v, shape, sinks=sink)
+        out = attend(t, q, k, v, shape, sinks=sink, indexer_dim=indexer_dim)
         if out_norm:
             out = t.norm(out_norm, out, style=qk_style)
         if gate:

@@ -39,9 +39,16 @@ def see(
     return sub
 
 
-def language(c: Config, m: ModelBuilder, name: str = "model.language_model", key: str = "text_config") -> Config:
-    """The language model's body that a sub-configuration describes, below `name`."""
+def language(
+    c: Config, m: ModelBuilder, name: str = "model.language_model", key: str = "text_config", *, flat: bool = False
+) -> Config:
+    """The language model's body that a sub-configuration describes, below `name`.
+
+    `flat`: the first published files have its fields beside the others.
+    """
     text = c.sub(key)
+    if flat and c.data.get(key) is None and "hidden_size" in c.data:
+        text = Config(c.data, text.model_type, c.path)
     write = BODIES.get(text.model_type)
     if write is None:
         raise text.uncovered("model_type", "its language model is not described here")

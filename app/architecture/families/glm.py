@@ -18,10 +18,15 @@ def glm(c: Config, m: ModelBuilder) -> None:
     stack(c, m, attention, partial(fused_gated, inner=c.inner, activation=activation(c)))
 
 
-@decoder("glm4")
-def glm4(c: Config, m: ModelBuilder) -> None:
-    """GLM-4-0414: norms on both sides of each half."""
+def glm4_stack(c: Config, m: ModelBuilder, *, bias: bool) -> None:
+    """Norms on both sides of each half."""
     names = ("input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm")
-    attention = partial(grouped, bias=c.flag("attention_bias"), out_bias=False)
+    attention = partial(grouped, bias=bias, out_bias=False)
     mlp = partial(fused_gated, inner=c.inner, activation=activation(c))
     stack(c, m, attention, mlp, wrap=sandwich, names=names)
+
+
+@decoder("glm4")
+def glm4(c: Config, m: ModelBuilder) -> None:
+    """GLM-4-0414."""
+    glm4_stack(c, m, bias=c.flag("attention_bias"))

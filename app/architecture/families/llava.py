@@ -45,7 +45,8 @@ def llava(c: Config, m: ModelBuilder) -> None:
     projector(c, m, vision, text)
     if c.model_type != "llava":
         newline(m, text)
-    logits(c, m, text)
+    forwards = c.model_type != "llava_next"
+    logits(c, m, text, tied=c.tied or (forwards and text.flag("tie_word_embeddings")))
 
 
 @family("internvl")

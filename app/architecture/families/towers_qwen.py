@@ -135,13 +135,35 @@ def glm4v(c: Config, m: ModelBuilder) -> None:
     m.single("vision", embed)
     m.stack(c.count("depth"), layer, width=c.hidden, name="blocks.{}", axis=Axis.PATCHES)
     m.single("vision", downsample)
-    m.single("vision", lambda t: glm_merger(t, c, out), name="merger")
+    m.single("vision", lambda t: glm_merger(t, c, out, c.inner), name="merger")
     note(c, m)
 
 
-def glm_merger(t: Trace, c: Config, width: int) -> Tensor:
+@tower("glm_ocr_vision")
+def glm_ocr(c: Config, m: ModelBuilder) -> None:
+    """GLM-OCR: GLM-4V's without learned positions, with biases and normalised heads."""
+    side, out = c.size("spatial_merge_size"), c.size("out_hidden_size")
+    heads, bias = both_ways(divided(c, c.hidden), c.hidden, turned=True), c.flag("attention_bias", True)
+
+    def layer(t: Trace, x: Tensor) -> Tensor:
+        return vision_layer(t, x, heads=heads, inner=c.inner, act=activation(c), module="attn", qkv=("qkv", "proj"),
+                            bias=bias, norms=("norm1", "norm2"), style="rms", mlp_names=GATED, mlp_bias=bias,
+                            qk_norm="head")  # fmt: skip
+
+    def downsample(t: Trace) -> Tensor:
+        x = t.norm("post_layernorm", t.input(c.hidden, Axis.PATCHES))
+        return t.convolution("downsample", x, out, kernel=(side, side), axis=Axis.IMAGE_TOKENS)
+
+    m.single("vision", lambda t: cubes(c, t, "patch_embed.proj", c.hidden, bias=True))
+    m.stack(c.count("depth"), layer, width=c.hidden, name="blocks.{}", axis=Axis.PATCHES)
+    m.single("vision", downsample)
+    m.single("vision", lambda t: glm_merger(t, c, out, out * c.size("in_channels", 3)), name="merger")
+    note(c, m)
+
+
+def glm_merger(t: Trace, c: Config, width: int, inner: int) -> Tensor:
     """A linear layer with its norm, then a gated block without a residual."""
     x = t.linear("proj", t.input(width, Axis.IMAGE_TOKENS), width)
     x = t.elementwise("gelu", t.norm("post_projection_norm", x, style="layer"))
-    gate = t.elementwise(activation(c), t.linear("gate_proj", x, c.inner))
-    return t.linear("down_proj", t.multiply(gate, t.linear("up_proj", x, c.inner)), width)
+    gate = t.elementwise(activation(c), t.linear("gate_proj", x, inner))
+    return t.linear("down_proj", t.multiply(gate, t.linear("up_proj", x, inner)), width)
