@@ -62,6 +62,11 @@ def token_bytes(cache: KeyValueCache, dtype: str, form: Form = "compact") -> int
     return token_width(cache, form) * ELEMENT_BYTES[dtype] + index
 
 
+def compressed_bytes(cache: KeyValueCache, length: int, dtype: str) -> int:
+    """Bytes of entries that stand for many tokens, and of tokens that wait to become one."""
+    return ELEMENT_BYTES[dtype] * sum(part.size(length) for part in cache.compressed)
+
+
 def state_bytes(sections: Iterable[Section], dtype: str) -> int:
     """Bytes of recurrent state per sequence; states without a data type of their own have the model's."""
     return sum(
@@ -87,9 +92,10 @@ def cache_bytes(
 
 
 def bytes_per_token(sections: Iterable[Section], dtype: str) -> int:
-    """Bytes that one more token adds while no window is full."""
+    """Bytes that one more token adds while no window is full; its share of a compressed entry, rounded down."""
     return sum(
         layer.count * token_bytes(layer.keys_values, dtype)
+        + sum(layer.count * ELEMENT_BYTES[dtype] * part.width // part.rate for part in layer.keys_values.compressed)
         for layer in layers(sections)
         if layer.keys_values and not layer.keys_values.cross
     )

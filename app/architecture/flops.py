@@ -61,7 +61,7 @@ def attention_flops(op: Attention, extents: Extents, causal: bool) -> int:
     """Scores and weighted sum: 2 x pairs x heads x (key_dim + value_dim)."""
     rows = extents.rows(op.output.axis)
     keys = extents.source if op.cross else (extents.keys if op.causal else rows // max(extents.batch, 1))
-    pairs = rows * keys
+    pairs = rows * (keys + (keys // op.compress if op.compress else 0))
     if causal and op.causal:
         pairs = extents.batch * causal_pairs(extents.length, keys, op.window or op.chunk)
     return 2 * pairs * op.heads * (op.key_dim + op.value_dim)

@@ -102,6 +102,22 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Compressed:
+    """Entries that each stand for `rate` tokens: `width` elements an entry; of the tokens that do not make
+    up an entry yet `waiting` elements each; of the last entry's tokens `overlap` elements each."""
+
+    rate: int
+    width: int
+    waiting: int
+    overlap: int = 0
+
+    def size(self, length: int) -> int:
+        """Elements after `length` tokens of one sequence."""
+        entries, rest = divmod(length, self.rate)
+        return entries * self.width + rest * self.waiting + (self.rate * self.overlap if entries else 0)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyValueCache:
     """What one attention layer remembers of each token.
 
@@ -120,6 +136,7 @@ class KeyValueCache:
     cross: bool = False
     indexer_dim: int = 0  # keys of a sparse-attention indexer, beside the cache proper
     indexer_dtype: str | None = None  # of those keys; None: the cache's
+    compressed: tuple[Compressed, ...] = ()  # entries for many tokens each, beside the window
     kept_heads: int = 0  # heads that transformers keeps, where it repeats them before the cache
 
     @property
@@ -242,6 +259,7 @@ class Attention(Operation):
     dropout: float = 0.0
     cache: KeyValueCache | None = None
     float32_scores: bool = False  # queries and keys are cast to fp32 before their product
+    compress: int = 0  # tokens that one more key each stands for; 0: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from .operations import (
     Attention,
     Axis,
+    Compressed,
     Concat,
     Convolution,
     Elementwise,
@@ -300,14 +301,20 @@ class Trace:
         latent_parts: tuple[int, ...] = (),
         indexer_dim: int = 0,
         indexer_dtype: str | None = None,
+        shared_values: bool = False,
+        compressed: tuple[Compressed, ...] = (),
         float32_scores: bool = False,
         kept_heads: int = 0,
     ) -> Tensor:
-        """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache."""
+        """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache.
+
+        `shared_values`: the keys are the values, and are kept once. `compressed`: what is kept of tokens
+        beyond the window; its first part gives attention keys of their own.
+        """
         value_dim = value_dim or key_dim
         cache = (
-            KeyValueCache(kv_heads, key_dim, value_dim, window, chunk, latent_parts, cross, indexer_dim,
-                          indexer_dtype, kept_heads)  # fmt: skip
+            KeyValueCache(kv_heads, key_dim, 0 if shared_values else value_dim, window, chunk, latent_parts, cross,
+                          indexer_dim, indexer_dtype, kept_heads, compressed)  # fmt: skip
             if cached
             else None
         )
@@ -316,7 +323,7 @@ class Trace:
             Attention(
                 self.path(""), (q, k, v), (out,), (sinks,) if sinks else (), heads, kv_heads, key_dim, value_dim,
                 window, chunk, causal, cross, sinks is not None, softcap, bias, float32_softmax, dropout, cache,
-                float32_scores,
+                float32_scores, compressed[0].rate if compressed else 0,
             )  # fmt: skip
         )
 
@@ -331,12 +338,13 @@ class Trace:
         top_k: int,
         block: int = 1,
         ratio: int = 1,
+        product: bool = True,
     ) -> Tensor:
         """The tokens that an indexer chooses for each query, as indices."""
         out = self.tensor(top_k, q.axis)
         inputs = (q, k) if weights is None else (q, k, weights)
         return self._add(
-            Index(self.path(""), inputs, (out,), (), heads, key_dim, top_k, block, ratio, weights is not None)
+            Index(self.path(""), inputs, (out,), (), heads, key_dim, top_k, block, ratio, product and weights is not None)
         )
 
     def scan(
