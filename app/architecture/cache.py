@@ -85,6 +85,7 @@ def cache_bytes(
         layer.count
         * tokens_kept(layer.keys_values, source if layer.keys_values.cross else length, form)
         * token_bytes(layer.keys_values, dtype, form)
+        + layer.count * compressed_bytes(layer.keys_values, length, dtype)
         for layer in layers(found)
         if layer.keys_values
     )

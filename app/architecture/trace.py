@@ -314,7 +314,7 @@ class Trace:
         value_dim = value_dim or key_dim
         cache = (
             KeyValueCache(kv_heads, key_dim, 0 if shared_values else value_dim, window, chunk, latent_parts, cross,
-                          indexer_dim, indexer_dtype, kept_heads, compressed)  # fmt: skip
+                          indexer_dim, indexer_dtype, kept_heads=kept_heads, compressed=compressed)  # fmt: skip
             if cached
             else None
         )
