@@ -1,4 +1,4 @@
-"""The wheel in an empty environment, outside the checkout: one package, its data inside, a walk over the API."""
+"""The wheel in an empty environment, outside the checkout: one package, its data, a walk over the API."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What keeps the house in order: layers, sentences in both languages, no paths of a machine, sizes of files."""
+"""What keeps the house in order: layers, sentences in both languages, relative imports, one version."""
 
 import ast
 import re

@@ -13,6 +13,7 @@ from ..errors import DomainError, NotSupportedYet
 from ..messages import Language, Message, catalogue
 from ..precision import schemes
 from ..precision.dtypes import DTYPES
+from ..precision.gguf import MIXES
 from ..registry.names import normalised
 from ..service import Calculation, Service
 from .schemas.fields import Choice, Nested
@@ -42,7 +43,7 @@ class Options:
         self._service = service
         self._supported: dict[Calculation, dict[str, list[str]]] = {}
 
-    def list(self, language: Language) -> dict[str, Any]:
+    def every(self, language: Language) -> dict[str, Any]:
         """By calculation and field: default, description and values, each with one line."""
         return {calculation: self._of(calculation, language) for calculation in _SCHEMAS}
 
@@ -57,7 +58,7 @@ class Options:
             found[path] = {"default": default, "description": field.metadata["description"], "values": values}
         return found
 
-    def _names(self, calculation: Calculation, path: str, field: Choice) -> "list[str]":
+    def _names(self, calculation: Calculation, path: str, field: Choice) -> list[str]:
         known = self._supported.setdefault(calculation, {})
         if path not in known:
             known[path] = [name for name in field.of.names if self._is_supported(calculation, path, name)]
@@ -97,7 +98,7 @@ def _value(path: str, name: str, field: Choice, language: Language) -> dict[str,
 
 def describe(path: str, name: str, language: Language) -> str:
     """One line on a value; GGUF's mixes share a sentence."""
-    if path == "quantization" and name in schemes.MIXES:
+    if path == "quantization" and name in MIXES:
         return Message("option_gguf", {"name": name.upper(), "bits": schemes.said_bits(name)}).text(language)
     topic = normalised(path.rpartition(".")[2])
     for code in (f"option_{topic}_{normalised(name)}", f"option_{normalised(name)}"):

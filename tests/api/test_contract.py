@@ -1,4 +1,4 @@
-"""Schemathesis over /openapi.json: generated requests, right and wrong, and every answer held to its schema."""
+"""Schemathesis over /openapi.json: generated requests, and every answer held to its published schema."""
 
 import tempfile
 from pathlib import Path

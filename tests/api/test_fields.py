@@ -1,4 +1,4 @@
-"""Nothing is accepted and then ignored: every field changes the answer, is refused, or a warning says why not."""
+"""Nothing is accepted and ignored: a field changes the answer, is refused, or a warning says why not."""
 
 from typing import Any
 

@@ -28,8 +28,10 @@ def test_a_users_model_is_seen_by_every_worker() -> None:
 
 
 def test_registering_at_once_gives_the_name_to_one() -> None:
-    with running(LLM_ESTIMATE_WORKERS="4", LLM_ESTIMATE_ACCESS_LOG="false") as url:
-        with ThreadPoolExecutor(8) as pool:
-            body = {"name": "contested", "config": CONFIG}
-            statuses = list(pool.map(lambda _: ask(url, "POST", "/api/models", body)[0], range(16)))
+    body = {"name": "contested", "config": CONFIG}
+    with (
+        running(LLM_ESTIMATE_WORKERS="4", LLM_ESTIMATE_ACCESS_LOG="false") as url,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        statuses = list(pool.map(lambda _: ask(url, "POST", "/api/models", body)[0], range(16)))
     assert sorted(statuses) == [201] + [409] * 15

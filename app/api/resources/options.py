@@ -15,4 +15,4 @@ blueprint = Blueprint("options", __name__, url_prefix="/api/config", description
 def list_options() -> Response:
     """Values, bytes, one line each, and defaults; what is not computed yet is not listed."""
     options: Options = current_app.extensions.setdefault("options", Options(service()))
-    return json_reply(options.list(language()))
+    return json_reply(options.every(language()))
