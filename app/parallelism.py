@@ -73,7 +73,7 @@ class Stage:
 def balanced(layers: int, stages: int) -> list[int]:
     """Layers of each stage as vLLM deals them: the remainder goes to the stages before the last.
 
-    vLLM `distributed/utils.py` `get_pp_indices`; SGLang took the same rule over.
+    vLLM `distributed/utils.py` `get_pp_indices`.
 
     >>> balanced(61, 4), balanced(5, 2)
     ([15, 15, 16, 15], [3, 2])
@@ -91,6 +91,15 @@ def remainder_first(layers: int, stages: int) -> list[int]:
     [16, 15, 15, 15]
     """
     return [layers // stages + (rank < layers % stages) for rank in range(stages)]
+
+
+def remainder_last(layers: int, stages: int) -> list[int]:
+    """Layers of each stage where the remainder goes to the last stages (SGLang `get_pp_indices`).
+
+    >>> remainder_last(61, 4)
+    [15, 15, 15, 16]
+    """
+    return remainder_first(layers, stages)[::-1]
 
 
 Deal = Callable[[int, int], list[int]]

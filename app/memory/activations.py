@@ -18,8 +18,8 @@ class Widths:
     """Elements per token on one rank: residual stream, the widest feed-forward and attention steps.
 
     `feed_forward`: what goes into and out of the activation function (gate, up and their product).
-    `attention`: queries, keys, values and the mixed values. `heads` x `head_dim` are query heads here.
-    `scores_heads`: query heads, for implementations that write the score matrix out.
+    `attention`: queries, keys, values and the mixed values. `heads` are query heads here.
+    `attended`: what attention kernels accumulate, the latent's width for each head where there is one.
     """
 
     hidden: int
@@ -33,13 +33,13 @@ class Widths:
     expert_width: int = 0
     expert_gated: bool = True
     latent: bool = False
-    window_only: bool = False
+    attended: int = 0
 
 
 @lru_cache(maxsize=1024)
 def widths(architecture: Architecture, layout: Layout, stage: Stage) -> Widths:
     """The widths of one rank."""
-    feed_forward = attention = query = heads = 0
+    feed_forward = attention = query = heads = attended = 0
     routed: Experts | None = None
     latent = False
     for section, _ in stage.sections:
@@ -53,6 +53,8 @@ def widths(architecture: Architecture, layout: Layout, stage: Stage) -> Widths:
                 wide = here * (operation.key_dim + operation.value_dim) + kv * (operation.key_dim + operation.value_dim)
                 attention, heads = max(attention, wide), max(heads, here)
                 query = max(query, here * operation.key_dim)
+                compressed = operation.cache.latent_parts if operation.cache else ()
+                attended = max(attended, here * (compressed[0] if compressed else operation.value_dim))
                 latent = latent or bool(operation.cache and operation.cache.latent)
             elif isinstance(operation, Experts):
                 routed = operation
@@ -68,6 +70,7 @@ def widths(architecture: Architecture, layout: Layout, stage: Stage) -> Widths:
         -(-routed.width // layout.expert_tensor) if routed else 0,
         routed.gated if routed else True,
         latent,
+        attended,
     )
 
 

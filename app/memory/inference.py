@@ -60,20 +60,8 @@ def _fit(deployment: Deployment, ranks: tuple[Rank, ...]) -> Fit:
 
 
 def _capacity(deployment: Deployment) -> Mapping[str, Any]:
+    """What the runtime would log, the largest batch over all replicas and the longest sequence."""
     found = deployment.capacity()
-    found["max_batch_size"] = _largest(lambda n: deployment.fits(n, deployment.length)) * deployment.layout.data
-    found["max_sequence_length"] = _largest(lambda n: deployment.fits(deployment.batch, n))
+    found["max_batch_size"] = deployment.largest_batch() * deployment.layout.data
+    found["max_sequence_length"] = deployment.longest()
     return found
-
-
-def _largest(holds: Any, most: int = 2**27) -> int:
-    """The largest number for which it holds; 0 where not even 1 does. `holds` must be monotone."""
-    if not holds(1):
-        return 0
-    low, high = 1, 2
-    while high <= most and holds(high):
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return min(low, most)

@@ -1,10 +1,12 @@
 """Keys, values and recurrent states: what one rank keeps of the tokens that sequences have seen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
+from typing import Final
 
-from ..architecture import Architecture
+from ..architecture.cache import ELEMENT_BYTES
 from ..architecture.cache import layers as cache_layers
 from ..architecture.operations import KeyValueCache, State
 from ..parallelism import Layout, Stage, kv_heads_per_rank
@@ -16,13 +18,15 @@ class LayerCache:
     """Layers of one rank that remember alike: elements of a token on this rank, and how far back they reach.
 
     `width` 0: a recurrent layer, whose `state` [bytes of a sequence] does not grow.
-    `expanded`: elements of a token where latent attention keeps full keys and values instead.
+    `expanded`: elements of a token with full keys and values; `kept` what transformers' cache has of it.
+    `indexer` [bytes of a token]: keys of a sparse-attention indexer in 8 bits with a scale for each 128.
     """
 
     layers: int
     width: int
     expanded: int
-    key_dim: int = 0
+    kept: int = 0
+    kept_indexer: int = 0
     heads: int = 0
     window: int | None = None
     chunk: int | None = None
@@ -39,9 +43,23 @@ class LayerCache:
         return length if reach is None else min(length, reach)
 
 
-@lru_cache(maxsize=1024)
-def rank_cache(architecture: Architecture, layout: Layout, stage: Stage, dtype: str) -> tuple[LayerCache, ...]:
-    """What the layers of one rank remember; `dtype` is that of states without a type of their own."""
+@dataclass(frozen=True, slots=True)
+class StateRule:
+    """How a runtime keeps recurrent states.
+
+    `recurrent`: data type of those that name none [the model's]. `kernel_rows` less: a causal convolution
+    remembers kernel - 1 inputs, transformers keeps kernel. `drafted` tokens need as many rows more.
+    """
+
+    dtype: str
+    recurrent: str
+    short_convolution: bool = True
+    drafted: int = 0
+
+
+@lru_cache(maxsize=2048)
+def rank_cache(layout: Layout, stage: Stage, rule: StateRule) -> tuple[LayerCache, ...]:
+    """What the layers of one rank remember."""
     found: dict[LayerCache, int] = {}
     for section, places in stage.sections:
         state = 0
@@ -49,16 +67,11 @@ def rank_cache(architecture: Architecture, layout: Layout, stage: Stage, dtype: 
             if layer.keys_values:
                 one = keys_values(layer.keys_values, layout.tensor)
                 found[one] = found.get(one, 0) + places
-            state += sum(state_bytes(s, layout.tensor, dtype) for s in layer.states)
+            state += sum(state_bytes(s, layout.tensor, rule) for s in layer.states)
         if state:
             one = LayerCache(1, 0, 0, state=state)
             found[one] = found.get(one, 0) + places
-    return tuple(_times(one, count) for one, count in found.items())
-
-
-def _times(one: LayerCache, count: int) -> LayerCache:
-    return LayerCache(count, one.width, one.expanded, one.key_dim, one.heads, one.window, one.chunk, one.latent,
-                      one.cross, one.indexer, one.state)  # fmt: skip
+    return tuple(replace(one, layers=count) for one, count in found.items())
 
 
 def keys_values(cache: KeyValueCache, tensor: int) -> LayerCache:
@@ -66,23 +79,53 @@ def keys_values(cache: KeyValueCache, tensor: int) -> LayerCache:
     heads = kv_heads_per_rank(cache.kv_heads, tensor)
     expanded = heads * (cache.key_dim + cache.value_dim)
     width = cache.latent or expanded
-    return LayerCache(1, width, expanded, cache.key_dim, 1 if cache.latent else heads, cache.window, cache.chunk,
-                      bool(cache.latent), cache.cross, cache.indexer_dim)  # fmt: skip
+    repeated = kv_heads_per_rank(cache.kept_heads, tensor) * (cache.key_dim + cache.value_dim)
+    return LayerCache(
+        1,
+        width,
+        expanded,
+        repeated if cache.kept_heads else width,
+        cache.indexer_dim * ELEMENT_BYTES[cache.indexer_dtype or "bfloat16"],
+        1 if cache.latent else heads,
+        cache.window,
+        cache.chunk,
+        bool(cache.latent),
+        cache.cross,
+        cache.indexer_dim + 4 * ceil(cache.indexer_dim / 128),
+    )
 
 
-def state_bytes(state: State, tensor: int, dtype: str) -> int:
+def state_bytes(state: State, tensor: int, rule: StateRule) -> int:
     """Bytes of one recurrent state of one sequence on one of `tensor` ranks."""
     units = max(1, state.units)
-    share = ceil(units / tensor) / units if tensor > 1 else 1
-    return ceil(state.size * share * element_bytes(state.dtype or dtype))
+    share = ceil(units / tensor) / units
+    if state.name != "conv":
+        return ceil(state.size * share * element_bytes(state.dtype or rule.recurrent))
+    width, kernel = state.shape
+    rows = kernel - rule.short_convolution + rule.drafted
+    return ceil(width * rows * share * element_bytes(state.dtype or rule.dtype))
 
 
-def sequence_bytes(caches: tuple[LayerCache, ...], length: int, element: float, source: int = 0) -> int:
-    """Bytes of one sequence of `length` tokens without pages [one rank]."""
-    elements = sum(c.layers * c.tokens(length, source) * (c.width + c.indexer) for c in caches)
-    return ceil(elements * element) + sum(c.layers * c.state for c in caches)
+def sequence_bytes(caches: tuple[LayerCache, ...], length: int, element: float, *, source: int = 0, page: int = 1) -> int:
+    """Bytes of one sequence of `length` tokens on one rank, each layer in whole pages of `page` tokens."""
+    size = 0.0
+    for cache in caches:
+        slots = ceil(cache.tokens(length, source) / page) * page
+        size += cache.layers * (slots * (cache.width * element + cache.indexer) + cache.state)
+    return ceil(size)
 
 
-def cache_dtype(asked: str, compute: str) -> str:
-    """The data type of keys and values: `auto` is the compute type."""
-    return compute if asked == "auto" else asked
+# Bytes of an element where blocks carry scales: GGUF types by their block, nvfp4 a scale for each 16.
+BLOCK_BYTES: Final[Mapping[str, float]] = {
+    "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32, "q4_1": 20 / 32, "q4_0": 18 / 32, "iq4_nl": 18 / 32,
+    "nvfp4": 9 / 16, "mxfp8": 33 / 32,
+}  # fmt: skip
+
+
+def cache_element(dtype: str) -> float:
+    """Bytes of one element of a cache, its block's scales included.
+
+    >>> cache_element("fp8"), cache_element("q8_0"), cache_element("nvfp4")
+    (1.0, 1.0625, 0.5625)
+    """
+    return BLOCK_BYTES[dtype] if dtype in BLOCK_BYTES else element_bytes(dtype)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import prod
 from typing import Final
 
-from ..architecture import Architecture
+from ..architecture import Architecture, adapters
 from ..architecture.operations import Linear, Operation, Parameter, Role
 from ..architecture.sections import Section
 from ..errors import invalid
@@ -162,6 +162,24 @@ def _sized(stored: StoredModel, elements: int) -> Weights:
 
 def _dtype_of(scheme: Scheme) -> str:
     return scheme.dtype if isinstance(scheme, Textbook) else scheme.wide
+
+
+@lru_cache(maxsize=512)
+def adapter_elements(stage: Stage, layout: Layout, rank: int) -> int:
+    """Elements of one slot for adapters of `rank` on every linear module but the head [one rank].
+
+    Both matrices of a module: rank x in and out x rank, of which the one on the cut side is cut
+    (vLLM `lora/layers`: `create_lora_weights`, without fully sharded adapters).
+    """
+    total = 0
+    for section, places in stage.sections:
+        for target in adapters.targets((section,), "all-linear"):
+            module = target.operation
+            if isinstance(module, Linear) and section.component == "decoder":
+                shape = local_shape(module.parameters[0], layout)
+                rows, columns = reversed(shape) if module.parameters[0].transposed else shape
+                total += min(places, section.copies) * rank * (rows + columns * module.groups)
+    return total
 
 
 def fused_with(operation: Operation, parameter: Parameter) -> tuple[str, ...]:

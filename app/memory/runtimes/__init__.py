@@ -6,18 +6,30 @@ from ...errors import NotSupportedYet, Problem
 from ...messages import Message
 from ..requests import InferenceRequest
 from .base import Deployment
-from .transformers import TransformersDeployment
+from .llama_cpp import LlamaCppDeployment, OllamaDeployment
+from .sglang import SglangDeployment
+from .tensorrt_llm import TensorrtLlmDeployment
+from .tgi import TgiDeployment
+from .transformers import FastchatDeployment, PytorchDeployment, TransformersDeployment
 from .vllm import VllmDeployment
 
-DEPLOYMENTS: Final[dict[str, type[Deployment]]] = {
-    "vllm": VllmDeployment,
-    "transformers": TransformersDeployment,
-}
+RUNTIMES: Final[tuple[type[Deployment], ...]] = (
+    VllmDeployment,
+    SglangDeployment,
+    TensorrtLlmDeployment,
+    TgiDeployment,
+    TransformersDeployment,
+    LlamaCppDeployment,
+    OllamaDeployment,
+    PytorchDeployment,
+    FastchatDeployment,
+)
+BY_NAME: Final = {runtime.backend: runtime for runtime in RUNTIMES}
 
 
 def deploy(request: InferenceRequest) -> Deployment:
     """Set a request up on its runtime; raises `DomainError` where that cannot be."""
-    runtime = DEPLOYMENTS.get(request.backend)
+    runtime = BY_NAME.get(request.backend)
     if runtime is None:
         message = Message("backend_not_supported", {"field": "backend", "value": request.backend})
         raise NotSupportedYet(message, [Problem("backend", message)])

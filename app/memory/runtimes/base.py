@@ -1,18 +1,34 @@
 """What every runtime answers: how it is set up, what each rank holds, and what is left for the cache."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from ...architecture.operations import Experts
+from ...errors import invalid
 from ...messages import Message
 from ...parallelism import Deal, Layout, Stage, balanced, check_layout, stages
+from ..activations import Widths, widths
 from ..estimate import Term
-from ..requests import InferenceRequest
-from ..weights import StoredModel, stored_model
+from ..kv_cache import LayerCache, StateRule, cache_element, rank_cache
+from ..requests import InferenceRequest, Model
+from ..weights import StoredModel, adapter_elements, element_bytes, rank_weights, stored_model
+from .choices import KV_CACHE_DTYPES, VERSIONS
 from .device import Device, device_of
+
+GIB: Final = 2**30
+MIB: Final = 2**20
+Spread = tuple[float, float]  # a term's 90% band: multiples of its bytes
+EXACT: Final[Spread] = (1.0, 1.0)
+MOST: Final = 2**27
+SECANTS: Final = 6  # needs are nearly linear: this many steps land beside the answer
+
+_DEFAULTS: Final = {field.name: field.default for field in fields(InferenceRequest)}
+SERVER_FIELDS: Final = ("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "block_size",
+                        "enforce_eager")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,30 +47,139 @@ def place(stored: StoredModel, layout: Layout, deal: Deal = balanced) -> Place:
     return Place(stored, layout, stages(stored.sections, layout.pipeline, deal))
 
 
+@lru_cache(maxsize=1024)
+def has_experts(stored: StoredModel) -> bool:
+    """Whether any layer routes tokens to experts."""
+    return any(isinstance(op, Experts) for section in stored.sections for op in section.block.operations)
+
+
+def covered_version(backend: str, asked: str | None) -> str:
+    """The version whose rules apply [newest covered]; raises `InvalidRequest` for one that none cover.
+
+    >>> covered_version("vllm", "v0.19.1"), covered_version("vllm", None)
+    ('0.19', '0.33')
+    """
+    known = VERSIONS[backend]
+    if asked is None:
+        return known[-1]
+    plain = asked.lower().removeprefix("v")
+    for version in known:
+        if plain == version or plain.startswith(f"{version}."):
+            return version
+    raise invalid("backend_version", "unknown_version", value=asked[:32], known=", ".join(known))
+
+
+def largest(slack: Callable[[int], float], guess: int) -> int:
+    """The largest number up to 2^27 with slack left, 0 where not even 1 has; `slack` falls as it grows.
+
+    >>> largest(lambda n: 170 - n * n, 9)
+    13
+    """
+    first = slack(1)
+    if first < 0:
+        return 0
+    low, high = 1, MOST + 1
+    at, room = min(max(guess, 1), MOST), 0.0
+    for _ in range(SECANTS):
+        room = slack(at)
+        low, high = (max(low, at), high) if room >= 0 else (low, min(high, at))
+        if room == first:
+            break
+        step = (first - room) / (at - 1) if at > 1 else 0
+        at = min(max(int(1 + first / step), low + 1), high - 1) if step > 0 else min(2 * at, MOST)
+        if high - low <= 1:
+            return low
+    return _between(slack, low, high)
+
+
+def _between(slack: Callable[[int], float], low: int, high: int) -> int:
+    """Close the bracket: doubling steps from below, then halves."""
+    step = 1
+    while low + step < high and slack(low + step) >= 0:
+        low, step = low + step, step * 2
+    high = min(high, low + step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if slack(middle) >= 0 else (low, middle)
+    return low
+
+
 class Deployment(ABC):
     """One request set up on one runtime. Sizes are bytes of one GPU, lengths tokens."""
 
+    backend: ClassVar[str]
     narrow_float32: ClassVar[bool] = True  # a float32 configuration is loaded in 16 bits
+    neutral: ClassVar[tuple[str, ...]] = ()  # fields that change nothing on this runtime
+    state_dtype: ClassVar[str | None] = None  # of recurrent states that name none [the model's]
+    cuda_only: ClassVar[bool] = True  # whether overheads were measured on CUDA devices only
     deal: ClassVar[Deal] = staticmethod(balanced)
 
     def __init__(self, request: InferenceRequest) -> None:
-        model = request.model
         self.request = request
         self.warnings: list[Message] = []
+        self._weights: dict[Stage, int] = {}
+        self._widths: dict[Stage, Widths] = {}
+        self._caches: dict[Stage, tuple[LayerCache, ...]] = {}
         self.device: Device = device_of(request.gpu)
-        self.stored = stored_model(
-            model.architecture, model.precision, model.quantization, model.size_billions, self.narrow_float32
-        )
+        self.stored = self.store(request.model)
         self.warnings.extend(self.stored.warnings)
         self.layout = self.lay_out()
         self.place = place(self.stored, self.layout, type(self).deal)
+        self.draft = self._place_draft()
         self.batch = ceil(request.batch_size / request.data_parallel)
         self.length = request.sequence_length
+        self.kv_dtype = self._kv_dtype()
+        self.kv_element = cache_element(self.kv_dtype)
+        self.spread_beyond = self._unmeasured_device()
+        self._warn_of_neutral_fields()
+
+    # --- set-up -------------------------------------------------------------------------------
+
+    def store(self, model: Model) -> StoredModel:
+        """The form that the runtime keeps a model in."""
+        return stored_model(model.architecture, model.precision, model.quantization, model.size_billions,
+                            self.narrow_float32)  # fmt: skip
 
     def lay_out(self) -> Layout:
         """The layout that the request asks for."""
         r = self.request
         return Layout(r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel)
+
+    def _place_draft(self) -> Place | None:
+        """A draft model on the same tensor ranks, whole on every stage that runs it."""
+        speculative = self.request.speculative
+        if speculative is None or speculative.draft is None:
+            return None
+        return place(self.store(speculative.draft), Layout(tensor=self.layout.tensor), balanced)
+
+    @property
+    def drafted(self) -> int:
+        """Tokens proposed in a step."""
+        return self.request.speculative.num_tokens if self.request.speculative else 0
+
+    def _kv_dtype(self) -> str:
+        asked, known = self.request.kv_cache_dtype, KV_CACHE_DTYPES[self.backend]
+        if asked not in known:
+            raise invalid("kv_cache_dtype", "kv_cache_dtype_unknown", value=asked, backend=self.backend,
+                          known=", ".join(known))  # fmt: skip
+        return self.stored.compute if asked == "auto" else asked
+
+    def _unmeasured_device(self) -> bool:
+        """Warn where overheads were measured on other devices than this one."""
+        if self.device.is_assumed:
+            self.warnings.append(Message("gpu_assumed", {"gpu": "H100 80GB"}))
+        if self.device.is_cuda or not self.cuda_only:
+            return False
+        self.warnings.append(Message("overhead_unknown", {"gpu": self.device.name, "backend": self.backend}))
+        return True
+
+    def _warn_of_neutral_fields(self) -> None:
+        neutral = (*self.neutral, "gpus_per_node", *(() if self.request.max_loras else ("max_lora_rank",)))
+        for name in neutral:
+            if getattr(self.request, name) != _DEFAULTS[name]:
+                self.warnings.append(Message("neutral_field", {"field": name, "backend": self.backend}))
+
+    # --- readings of one rank -------------------------------------------------------------------
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -65,6 +190,75 @@ class Deployment(ABC):
         """GPUs that hold this stage."""
         return stage.count * self.layout.tensor * self.layout.data
 
+    def widths(self, stage: Stage) -> Widths:
+        """The widths of one rank."""
+        if (found := self._widths.get(stage)) is None:
+            found = self._widths[stage] = widths(self.stored.architecture, self.layout, stage)
+        return found
+
+    def caches(self, stage: Stage) -> tuple[LayerCache, ...]:
+        """What the layers of one rank remember, a draft's on the last stage included."""
+        if (found := self._caches.get(stage)) is None:
+            found = self._caches[stage] = self.read_caches(stage)
+        return found
+
+    def read_caches(self, stage: Stage) -> tuple[LayerCache, ...]:
+        """The same, read off the description."""
+        rule = StateRule(self.stored.compute, self.state_dtype or self.stored.compute, True, self.drafted)
+        own = rank_cache(self.layout, stage, rule)
+        if self.draft is None or not stage.last:
+            return own
+        return own + rank_cache(self.draft.layout, self.draft.stages[0], rule)
+
+    def model_bytes(self, stage: Stage) -> int:
+        """The model's weights on one rank."""
+        return rank_weights(self.stored, self.layout, stage).exact
+
+    def draft_bytes(self, stage: Stage) -> int:
+        """A draft's weights on one rank."""
+        if self.draft is None or not stage.last:
+            return 0
+        return rank_weights(self.draft.stored, self.draft.layout, self.draft.stages[0]).exact
+
+    def adapter_bytes(self, stage: Stage) -> int:
+        """Slots for adapters, in the compute type."""
+        r = self.request
+        if not r.max_loras:
+            return 0
+        one = adapter_elements(stage, self.layout, r.max_lora_rank)
+        return round(r.max_loras * one * element_bytes(self.stored.compute))
+
+    def weights(self, stage: Stage) -> int:
+        """Everything that is loaded."""
+        if (found := self._weights.get(stage)) is None:
+            found = self.model_bytes(stage) + self.draft_bytes(stage) + self.adapter_bytes(stage)
+            self._weights[stage] = found
+        return found
+
+    # --- the answer -----------------------------------------------------------------------------
+
+    def term(
+        self, name: str, size: int, formula: str, values: Mapping[str, Any], source: str, spread: Spread = EXACT
+    ) -> Term:
+        """A term with its band; on devices that nobody measured the band is wide."""
+        if spread == EXACT:
+            return Term(name, size, formula, values, source)
+        low, high = (0.3, 3.0) if self.spread_beyond else spread
+        return Term(name, size, formula, values, source, round(size * low), round(size * high))
+
+    def weight_terms(self, stage: Stage, source: str, spread: Spread = EXACT) -> list[Term]:
+        """Weights, a draft's, and adapters' slots, each where there are any."""
+        r = self.request
+        values = {"parameters": self.stored.architecture.parameters.total, "scheme": self.stored.scheme.name,
+                  "precision": self.stored.compute, "tensor_parallel": self.layout.tensor}  # fmt: skip
+        found = [self.term("model_weights", self.model_bytes(stage), "formula_weights", values, source, spread)]
+        if size := self.draft_bytes(stage):
+            found.append(self.term("model_weights", size, "formula_draft", {"tokens": self.drafted}, source, spread))
+        if size := self.adapter_bytes(stage):
+            slots = {"max_loras": r.max_loras, "max_lora_rank": r.max_lora_rank}
+            found.append(self.term("model_weights", size, "formula_adapters", slots, source, spread))
+        return found
+
     @abstractmethod
     def parameters(self) -> Mapping[str, Any]:
         """Every choice that was made, by the contract's names."""
@@ -73,9 +267,9 @@ class Deployment(ABC):
     def terms(self, stage: Stage) -> tuple[Term, ...]:
         """What one rank of this stage holds."""
 
-    @abstractmethod
     def minimum(self) -> "Deployment":
         """The same request set up to need the least."""
+        return self
 
     @abstractmethod
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
@@ -85,13 +279,26 @@ class Deployment(ABC):
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """Bytes that are left for the cache on one rank (negative: the rest alone is too much)."""
 
-    @abstractmethod
     def budget(self, stage: Stage) -> int:
         """Bytes of one GPU that the runtime lets itself use."""
+        return self.device.total
 
-    def fits(self, batch: int, length: int) -> bool:
-        """Whether every rank has room for this cache; batch is of one replica."""
-        return all(self.cache_bytes(s, batch, length) <= self.room(s, batch, length) for s in self.stages)
+    def slack(self, batch: int, length: int) -> float:
+        """How much more would fit beside `batch` sequences of `length`, of one replica; below 0: they do not."""
+        return min(self.room(s, batch, length) - self.cache_bytes(s, batch, length) for s in self.stages)
+
+    def largest_batch(self) -> int:
+        """Sequences of the asked length that fit in one replica."""
+        return largest(lambda batch: self.slack(batch, self.length), self._guess(1))
+
+    def longest(self) -> int:
+        """Tokens of a sequence for which the asked batch still fits."""
+        return largest(lambda length: self.slack(self.batch, length), self.length * self._guess(self.batch))
+
+    def _guess(self, batch: int) -> int:
+        stage = self.stages[0]
+        one = self.cache_bytes(stage, batch, self.length)
+        return max(1, self.room(stage, batch, self.length) // max(1, one))
 
     def capacity(self) -> dict[str, Any]:
         """`kv_cache_tokens` and `max_concurrency` as the runtime would log them, None where it logs none."""

@@ -42,6 +42,7 @@ class Device:
     multiprocessors: int
     is_cuda: bool
     is_assumed: bool = False
+    is_accelerator: bool = True
 
     @property
     def hopper_or_later(self) -> bool:
@@ -80,7 +81,8 @@ def device_of(gpu: Accelerator | None) -> Device:
         usable,
         capability_of(gpu),
         MULTIPROCESSORS.get(gpu.name, DEFAULT_MULTIPROCESSORS),
-        gpu.vendor.lower() == "nvidia" or gpu.name == "custom",
+        gpu.vendor.lower() == "nvidia" or gpu.vendor == "custom",
+        is_accelerator=gpu.device_type != "cpu",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ...architecture import Architecture
 from ...architecture.operations import Attention, Rotary
-from ..weights import element_bytes
+from ..weights import allocated, element_bytes
 
 FLOAT32: Final = 4
 # Images and video reach positions beyond the text's (`MRotaryEmbedding.cache_max_position_num`).
@@ -31,6 +31,12 @@ def rope_tables(architecture: Architecture, dtype: str) -> tuple[int, ...]:
         )
         for rope in (dict(rope),)
     )
+
+
+@lru_cache(maxsize=512)
+def table_bytes(architecture: Architecture, dtype: str) -> int:
+    """All tables as the allocator gives them [bytes]."""
+    return sum(map(allocated, rope_tables(architecture, dtype)))
 
 
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:

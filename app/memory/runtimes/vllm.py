@@ -1,50 +1,33 @@
 """vLLM's V1 engine, 0.11 to 0.33: what it loads, profiles, captures, and how many tokens it then holds.
 
-Sources: vLLM `v1/worker/gpu_worker.py` (`determine_available_memory`), `engine/arg_utils.py` (defaults),
-`config/vllm.py` (`_set_cudagraph_sizes`); figures without a source in code are measured on H100 start-up logs.
+Sources: vLLM `v1/worker/gpu_worker.py` (`determine_available_memory`), `engine/arg_utils.py` (defaults);
+figures without a source in code are measured on H100 start-up logs.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from math import ceil
 from typing import Any, Final
 
-from ...architecture.operations import Experts
-from ...errors import InvalidLayout, Problem, invalid
-from ...messages import Message
+from ...errors import invalid
 from ...parallelism import VOCABULARY_MULTIPLE, Layout, Stage
-from ..activations import Widths, widths
 from ..estimate import Term
-from ..kv_cache import rank_cache
+from ..kv_cache import LayerCache
 from ..requests import InferenceRequest
-from ..weights import allocated, element_bytes, rank_weights
-from .base import Deployment
-from .choices import VLLM_VERSIONS
+from ..weights import rank_weights
+from .base import GIB, Deployment, covered_version, has_experts
 from .device import Device
-from .vllm_kv import Groups, aligned_to_states, group, specs
-from .rope import rope_tables
+from .multimodal import multimodal_bytes
+from .rope import table_bytes
+from .vllm_graphs import capture_sizes, captured, kernels
+from .vllm_kv import Groups, grouped
 from .vllm_profile import Profile, Run, profile
-from .vllm_weights import repacked
+from .vllm_weights import repacked, repacked_early
 
-GIB: Final = 2**30
-MIB: Final = 2**20
 DEFAULT_BLOCK: Final = 16
-
-
-def minor_of(version: str | None) -> int:
-    """The minor version whose rules apply; raises `InvalidRequest` for one that none cover.
-
-    >>> minor_of("v0.19.1"), minor_of(None)
-    (19, 33)
-    """
-    if version is None:
-        return int(VLLM_VERSIONS[-1].partition(".")[2])
-    parts = version.lower().removeprefix("v").split(".")
-    if len(parts) >= 2 and f"{parts[0]}.{parts[1]}" in VLLM_VERSIONS:
-        return int(parts[1])
-    raise invalid("backend_version", "unknown_version", value=version[:32], first=VLLM_VERSIONS[0],
-                  last=VLLM_VERSIONS[-1])  # fmt: skip
+DYNAMIC_8_BIT: Final = ("w8a8", "fp8", "int8")  # activations are quantized token by token
+MEASURED: Final = (11, 15, 16, 17, 18, 19)  # versions with start-up logs to compare with
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +35,15 @@ class Settings:
     """The engine's arguments after its own defaults."""
 
     minor: int
-    max_model_len: int
     tokens: int
     sequences: int
     utilization: float
     block: int
     eager: bool
-    kv_dtype: str
     second_runner: bool
 
 
-def default_batch(device: Device, max_model_len: int) -> tuple[int, int]:
+def default_batch(device: Device) -> tuple[int, int]:
     """Tokens and sequences of a step where nothing is asked (`EngineArgs.get_batch_defaults`, server)."""
     if device.total >= 160 * GIB:
         return 16384, 1024
@@ -74,76 +55,85 @@ def default_batch(device: Device, max_model_len: int) -> tuple[int, int]:
 class VllmDeployment(Deployment):
     """One engine."""
 
+    backend = "vllm"
+    neutral = ("attention",)
+
     def __init__(self, request: InferenceRequest) -> None:
-        self.minor = minor_of(request.backend_version)
+        self.minor = int(self.version_of(request).partition(".")[2])
         super().__init__(request)
         self.settings = self._settings()
-        self.kv_element = element_bytes(self.settings.kv_dtype)
+        self._rooms: dict[Stage, int] = {}
+
+    @staticmethod
+    def version_of(request: InferenceRequest) -> str:
+        """The version whose rules apply; raises `InvalidRequest`."""
+        return covered_version("vllm", request.backend_version)
 
     def lay_out(self) -> Layout:
         """Experts are divided over data-parallel ranks too; the contexts of decoding share tensor ranks."""
         r = self.request
-        sparse = bool(r.model.architecture.notes.get("experts")) or _has_experts(r.model.architecture)
+        if r.tensor_parallel % r.context_parallel:
+            raise invalid("context_parallel", "context_not_dividing", value=r.context_parallel, tensor=r.tensor_parallel)
+        over_data = r.data_parallel > 1 and has_experts(self.stored)
         return Layout(r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel,
-                      sparse and r.data_parallel > 1)  # fmt: skip
+                      over_data)  # fmt: skip
 
     def _settings(self) -> Settings:
         r = self.request
-        tokens, sequences = default_batch(self.device, r.sequence_length)
+        tokens, sequences = default_batch(self.device)
         tokens = r.max_num_batched_tokens or tokens
         sequences = r.max_num_seqs or min(sequences, tokens)
         if r.max_num_batched_tokens is None:
             tokens = min(tokens, sequences * r.sequence_length)
         utilization = r.gpu_memory_utilization or (0.92 if self.minor >= 20 else 0.9)
-        kv_dtype = self.stored.compute if r.kv_cache_dtype == "auto" else r.kv_cache_dtype
-        return Settings(self.minor, r.sequence_length, tokens, sequences, utilization,
-                        r.block_size or self._default_block(), bool(r.enforce_eager), kv_dtype,
-                        self._second_runner())  # fmt: skip
+        return Settings(
+            self.minor,
+            tokens,
+            sequences,
+            utilization,
+            r.block_size or self._default_block(),
+            bool(r.enforce_eager),
+            self._second_runner(),
+        )
 
     def _default_block(self) -> int:
         """16 tokens; latent attention on Blackwell has kernels for 64 or 128 only."""
-        latent = any(c.latent for s in self.stages for c in self.caches(s))
+        latent = any(cache.latent for stage in self.stages for cache in self.caches(stage))
         if latent and self.device.capability >= (10, 0):
             return 64 if self.minor >= 12 else 128
         return DEFAULT_BLOCK
 
     def _second_runner(self) -> bool:
         """Whether the rewritten model runner serves this model by default (0.22 on)."""
-        if self.minor < 22:
+        if self.minor < 22 or self.minor >= 29:
+            return self.minor >= 29
+        if has_experts(self.stored) or any(cache.state for stage in self.stages for cache in self.caches(stage)):
             return False
-        if self.minor >= 29:
-            return True
-        architecture = self.request.model.architecture
-        if _has_experts(architecture) or any(c.state for s in self.stages for c in self.caches(s)):
-            return False
-        return self.minor >= 25 or architecture.model_type == "qwen3"
+        return self.minor >= 25 or self.stored.architecture.model_type == "qwen3"
 
     # --- readings of one rank ------------------------------------------------------------------
 
-    def caches(self, stage: Stage) -> tuple[Any, ...]:
-        """What the layers of one rank remember."""
-        return rank_cache(self.stored.architecture, self.layout, stage, self.stored.compute)
-
-    def widths(self, stage: Stage) -> Widths:
-        """The widths of one rank."""
-        return widths(self.stored.architecture, self.layout, stage)
-
-    def weights(self, stage: Stage) -> int:
-        """Bytes that loading takes: tensors as the allocator gives them."""
+    def model_bytes(self, stage: Stage) -> int:
+        """Bytes that loading takes: tensors as the allocator gives them, and tables of positions."""
         if self.stored.textbook:
             return rank_weights(self.stored, self.layout, stage).exact
-        found = rank_weights(self.stored, self.layout, stage, VOCABULARY_MULTIPLE, repacked)
-        return found.allocated + sum(map(allocated, rope_tables(self.stored.architecture, self.stored.compute)))
+        repack = repacked_early if self.minor < 12 else repacked
+        found = rank_weights(self.stored, self.layout, stage, VOCABULARY_MULTIPLE, repack)
+        return found.allocated + table_bytes(self.stored.architecture, self.stored.compute)
 
     def profile(self, stage: Stage) -> Profile:
         """What the profile run finds on one rank."""
         s = self.settings
-        run = Run(self.minor, s.tokens, s.sequences, s.second_runner)
-        return profile(run, self.widths(stage), self.device, samples=stage.last, own_kernels=self._own_kernels(),
-                       dynamic_8_bit=False, multimodal=0)  # fmt: skip
-
-    def _own_kernels(self) -> bool:
-        return self.stored.architecture.model_type == "gpt_oss" and self.device.hopper_or_later
+        run = Run(s.minor, s.tokens, s.sequences, s.second_runner)
+        return profile(
+            run,
+            self.widths(stage),
+            self.device,
+            samples=stage.last,
+            own_kernels=self.stored.scheme.name == "mxfp4" and self.device.hopper_or_later,
+            dynamic_8_bit=self.stored.scheme.name in DYNAMIC_8_BIT,
+            multimodal=multimodal_bytes(self.stored.architecture, s.tokens, s.sequences, self.length),
+        )
 
     @property
     def in_flight(self) -> int:
@@ -151,25 +141,26 @@ class VllmDeployment(Deployment):
         if self.minor < 26:
             return self.settings.tokens
         stages = self.layout.pipeline
-        batches = stages + 1 if self.settings.second_runner and stages > 1 else max(2, stages)
+        batches = stages + 1 if self.settings.second_runner else max(2, stages)
         return self.settings.tokens * batches
 
     @cached_property
     def groups(self) -> Groups:
         """Groups of all layers of the model (every worker has the same)."""
-        whole = tuple(cache for stage in self.stages for cache in self.caches(stage) for _ in range(stage.count))
-        return self._groups(whole)
+        return self.groups_of(tuple(c for s in self.stages for c in self.caches(s) for _ in range(s.count)))
 
-    def _groups(self, caches: tuple[Any, ...]) -> Groups:
-        found = specs(caches, self.settings.block, self.kv_element, hybrid=True, state_copies=2)
-        token = max((spec.page / spec.block for spec in found if spec.kind != "state"), default=0.0)
-        if token:
-            found = aligned_to_states(found, token, max(16, self.settings.block))
+    def groups_of(self, caches: tuple[LayerCache, ...]) -> Groups:
+        """Groups of these layers."""
         ratio = 1.0 if self.minor < 12 else 1.25 if self.minor < 18 else 1.5
-        return group(found, ratio)
+        return grouped(caches, self.settings.block, self.kv_element, 2 + self.drafted, ratio, self._hybrid())
+
+    def _hybrid(self) -> bool:
+        """Whether windows keep only themselves; chunked-local models and other platforms go without."""
+        chunked = any(cache.chunk for stage in self.stages for cache in self.caches(stage))
+        return self.device.is_cuda and not chunked
 
     def non_torch(self, stage: Stage) -> int:
-        """Growth outside torch from the snapshot to the end of profiling: libraries, communicators."""
+        """Growth outside torch from the snapshot to the end of profiling: libraries, communicators [bytes]."""
         if self.layout.tensor == 1:
             return round((0.13 if self.minor < 18 else 0.25) * GIB)
         if self.minor < 17:
@@ -177,21 +168,37 @@ class VllmDeployment(Deployment):
         return round((2.07 if self.layout.tensor < 4 else 2.13) * GIB)
 
     def context(self, stage: Stage) -> int:
-        """In use before loading: CUDA context and communicators; outside the budget."""
-        if self.layout.tensor == 1:
+        """In use before loading: CUDA context and communicators; outside the budget [bytes]."""
+        if self.layout.tensor * self.layout.pipeline == 1:
             return round(0.51 * GIB)
-        if _has_experts(self.stored.architecture):
+        if has_experts(self.stored):
             return round(1.99 * GIB)
         return round((1.51 if self.layout.tensor < 4 else 1.53) * GIB)
 
     def graphs(self, stage: Stage) -> int:
-        """Captured CUDA graphs."""
-        if self.settings.eager:
+        """Captured CUDA graphs [bytes]."""
+        s = self.settings
+        if s.eager:
             return 0
-        w = self.widths(stage)
-        largest = min(self.settings.sequences * 2, 512, self.settings.tokens)
-        accumulators = 32 * largest * w.query * 4 if self.device.capability == (9, 0) else 0
-        return round((0.138 + 0.0135 * stage.layers) * GIB + accumulators + 1.93 * largest * 2 * (w.feed_forward + 4 * w.hidden))
+        sizes = capture_sizes(s.minor, s.sequences * (1 + self.drafted), s.tokens, self._largest_capture())
+        return captured(s.minor, sizes, kernels(stage), self.widths(stage), self._attention())
+
+    def _largest_capture(self) -> int:
+        """512; 1024 on data-centre Blackwell from 0.28 and for gpt-oss (`models/config.py`)."""
+        blackwell = self.device.capability[0] == 10 and self.minor >= 28
+        return 1024 if blackwell or (self.stored.architecture.model_type == "gpt_oss" and self.minor >= 12) else 512
+
+    def _attention(self) -> str:
+        """The kernels that attention runs on: FlashAttention 3 on Hopper, Triton for Gemma 3's mixed masks."""
+        if self.stored.architecture.model_type.startswith(("gemma3", "gemma4")):
+            return "triton"
+        return "flash_attention_3" if self.device.capability == (9, 0) else "other"
+
+    def penalties(self, stage: Stage) -> int:
+        """The second runner's penalty state: counts and packed masks, S x V (`PenaltiesState`) [bytes]."""
+        if not (self.settings.second_runner and stage.last):
+            return 0
+        return self.settings.sequences * self.widths(stage).vocabulary * 33 // 8
 
     # --- the contract ---------------------------------------------------------------------------
 
@@ -205,22 +212,49 @@ class VllmDeployment(Deployment):
             "gpu_memory_utilization": s.utilization,
             "block_size": s.block,
             "enforce_eager": s.eager,
-            "kv_cache_dtype": s.kv_dtype,
+            "kv_cache_dtype": self.kv_dtype,
             "precision": self.stored.compute,
         }
 
     def terms(self, stage: Stage) -> tuple[Term, ...]:
         """Weights, cache of the asked batch, profiled peak, and what lies outside torch."""
         s = self.settings
+        measured = s.minor in MEASURED
         found = self.profile(stage)
+        outside = (0.85, 1.2) if measured and self.layout.tensor in (1, 2, 4) else (0.5, 1.6)
         return (
-            Term("model_weights", self.weights(stage), "sum(ALLOC(tensor))", {}, "vLLM load_model"),
-            Term("kv_cache", self.cache_bytes(stage, self.batch, self.length), "blocks * block_bytes", {}, "vLLM"),
-            Term("activation_memory", found.total, "max(forward, sampler) + kept", {}, "vLLM profile_run"),
-            Term("framework_overhead", self.context(stage), "context", {}, "measured"),
-            Term("framework_overhead", self.non_torch(stage), "non_torch", {}, "measured"),
-            Term("framework_overhead", self.graphs(stage), "graphs", {}, "measured"),
-        )
+            *self.weight_terms(stage, "vLLM model_loader, torch allocator", (0.997, 1.003)),
+            self._cache_term(stage),
+            self.term(
+                "activation_memory",
+                found.total,
+                "formula_vllm_profile",
+                {"tokens": s.tokens, "sequences": s.sequences, "forward": found.forward, "sampler": found.sampler,
+                 "experts": found.experts, "multimodal": found.multimodal, "workspace": found.workspace},
+                "vLLM gpu_model_runner.profile_run",
+                (0.95, 1.06) if measured else (0.7, 1.5),
+            ),
+            self.term("framework_overhead", self.context(stage), "formula_context", {"gpus": self.layout.tensor},
+                      "start-up logs on H100", outside),
+            self.term("framework_overhead", self.non_torch(stage), "formula_non_torch", {"gpus": self.layout.tensor},
+                      "start-up logs on H100", outside),
+            self.term("framework_overhead", self.graphs(stage), "formula_graphs", {"layers": stage.layers},
+                      "vLLM compilation, start-up logs on H100", (0.8, 1.3) if measured else (0.3, 1.7)),
+            *self._penalty_terms(stage),
+        )  # fmt: skip
+
+    def _cache_term(self, stage: Stage) -> Term:
+        per_request, block = self.groups.blocks(self.length, self.in_flight), self.block_bytes(stage)
+        values = {"sequences": self.batch, "blocks_per_sequence": per_request, "block_bytes": block,
+                  "block_size": self.groups.smallest_block, "groups": self.groups.count}  # fmt: skip
+        return self.term("kv_cache", self.batch * per_request * block, "formula_blocks", values,
+                         "vLLM kv_cache_interface, kv_cache_utils")  # fmt: skip
+
+    def _penalty_terms(self, stage: Stage) -> tuple[Term, ...]:
+        size = self.penalties(stage)
+        values = {"sequences": self.settings.sequences, "vocabulary": self.widths(stage).vocabulary}
+        found = self.term("framework_overhead", size, "formula_penalties", values, "vLLM v1/worker/gpu PenaltiesState")
+        return (found,) if size else ()
 
     def minimum(self) -> "VllmDeployment":
         """As many sequences as asked for, no graphs."""
@@ -228,37 +262,65 @@ class VllmDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks of every group."""
-        return batch * self.groups.blocks(length, self.in_flight) * self.block_bytes(stage)
+        return batch * self.groups.blocks(ceil(length / self.layout.context), self.in_flight) * self.block_bytes(stage)
 
     def block_bytes(self, stage: Stage) -> int:
         """One block over the layers of a group on this stage."""
-        return self.groups.block_bytes if len(self.stages) == 1 else self._groups(self.caches(stage)).block_bytes
-
-    def inside(self, stage: Stage) -> int:
-        """What the engine takes off its budget before the cache."""
-        graphs = self.graphs(stage) if self.minor >= 20 else 0
-        return self.weights(stage) + self.profile(stage).total + self.non_torch(stage) + graphs
+        return self.groups.block_bytes if len(self.stages) == 1 else self.groups_of(self.caches(stage)).block_bytes
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
-        """Requested memory less weights, peak and what lies outside torch."""
-        return ceil(self.settings.utilization * self.device.total) - self.inside(stage)
+        """Requested memory less weights, peak and what lies outside torch (`determine_available_memory`)."""
+        if (found := self._rooms.get(stage)) is None:
+            found = self._rooms[stage] = self._room(stage)
+        return found
+
+    def _room(self, stage: Stage) -> int:
+        inside = self.weights(stage) + self.profile(stage).total + self.non_torch(stage)
+        if self.minor >= 20:
+            inside += self.graphs(stage)
+        if self.minor >= 27:
+            inside += self.penalties(stage)
+        return ceil(self.settings.utilization * self.device.total) - inside
 
     def budget(self, stage: Stage) -> int:
-        """Requested memory, and what the engine takes beside it: its context, and graphs before 0.20."""
+        """Requested memory, and what the engine takes beside it: context, and graphs before 0.20."""
         outside = self.context(stage) + (self.graphs(stage) if self.minor < 20 else 0)
+        outside += self.penalties(stage) if self.minor < 27 else 0
         return ceil(self.settings.utilization * self.device.total) + outside
 
-    @property
+    def slack(self, batch: int, length: int) -> float:
+        """Blocks left over, where the requested memory is free when the engine starts."""
+        if not self.starts():
+            return -1
+        if not self.groups.block_bytes:
+            return min(self.room(s, batch, length) for s in self.stages)
+        return self.blocks - batch * self.groups.blocks(ceil(length / self.layout.context), self.in_flight)
+
+    def starts(self) -> bool:
+        """Whether the requested memory is free beside the context (`request_memory` refuses otherwise)."""
+        requested = ceil(self.settings.utilization * self.device.total)
+        return all(requested + self.context(s) <= self.device.total for s in self.stages)
+
+    def largest_batch(self) -> int:
+        """Whole requests that the pool holds."""
+        if not self.groups.block_bytes:
+            return super().largest_batch()
+        per_request = self.groups.blocks(ceil(self.length / self.layout.context), self.in_flight)
+        return self.blocks // per_request if self.starts() else 0
+
+    @cached_property
     def blocks(self) -> int:
         """Blocks of the pool: those of the worker with the least room."""
         return max(0, min(self.room(s, 1, 1) // max(1, self.block_bytes(s)) for s in self.stages))
 
     def capacity(self) -> dict[str, Any]:
-        """The two figures of the start-up log."""
+        """The two figures of the start-up log (`_report_kv_cache_config`)."""
         if not self.groups.block_bytes:
             return super().capacity()
-        concurrency = self.blocks / self.groups.blocks(self.length, self.in_flight)
-        tokens = self.blocks // self.groups.count * self.groups.smallest_block
+        context = self.layout.context
+        blocks = self.blocks
+        concurrency = blocks / self.groups.blocks(ceil(self.length / context), self.in_flight)
+        tokens = blocks // self.groups.count * self.groups.smallest_block * context
         if self.minor >= 21:
             tokens = int(concurrency * self.length)
         return {"kv_cache_tokens": tokens, "max_concurrency": round(concurrency, 2)}
@@ -266,7 +328,6 @@ class VllmDeployment(Deployment):
     def figures(self) -> dict[str, float]:
         """The lines of the start-up log."""
         stage = self.stages[0]
-        pool = self.room(stage, 1, 1)
         capacity = self.capacity()
         sizes = {
             "weights_gib": self.weights(stage),
@@ -274,7 +335,7 @@ class VllmDeployment(Deployment):
             "non_torch_gib": self.non_torch(stage),
             "init_non_torch_gib": self.context(stage),
             "cuda_graph_gib": self.graphs(stage),
-            "kv_gib": pool,
+            "kv_gib": self.room(stage, 1, 1),
         }
         return {
             **{name: size / GIB for name, size in sizes.items()},
@@ -282,7 +343,3 @@ class VllmDeployment(Deployment):
             "max_concurrency": capacity["max_concurrency"],
             "kv_blocks": self.blocks,
         }
-
-
-def _has_experts(architecture: Any) -> bool:
-    return any(isinstance(op, Experts) for _, op in architecture.operations())

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, lcm
-from typing import Literal
+from typing import Final, Literal
 
 from ..kv_cache import LayerCache
 
 Kind = Literal["full", "latent", "window", "chunk", "state", "cross"]
+
+
+SPARSE_LATENT_BYTES: Final = 656  # fp8_ds_mla: 512 in 8 bits, 16 of scales, 128 of rotary keys in 16 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ def _of_layer(
 ) -> list[Spec]:
     if c.state:
         return [Spec("state", 0, block, c.state, copies=state_copies)]
-    page = ceil(block * (c.width * element + 2 * scales * c.heads))
+    packed = SPARSE_LATENT_BYTES if c.latent and c.indexer and element == 1 else c.width * element
+    page = ceil(block * (packed + 2 * scales * c.heads))
     found = []
     if c.latent:
         found.append(Spec("latent", 0, block, page))
@@ -98,7 +102,7 @@ def _of_layer(
     else:
         found.append(Spec("full", 0, block, page))
     if c.indexer:
-        found.append(Spec("latent", 0, block, ceil(block * c.indexer * element)))
+        found.append(Spec("latent", 0, block, block * c.indexer))
     return found
 
 
@@ -145,3 +149,15 @@ def unified(found: Sequence[Spec]) -> tuple[Spec, ...]:
         even = replace(spec, layers=0, page=largest, block=spec.block * times)
         merged[even] = merged.get(even, 0) + spec.layers
     return tuple(replace(spec, layers=layers) for spec, layers in merged.items())
+
+
+@lru_cache(maxsize=1024)
+def grouped(
+    caches: tuple[LayerCache, ...], block: int, element: float, state_copies: int, ratio: float, hybrid: bool
+) -> Groups:
+    """Groups of these layers, pages aligned to recurrent states where there are any."""
+    found = specs(caches, block, element, hybrid=hybrid, state_copies=state_copies)
+    token_bytes = max((spec.page / spec.block for spec in found if spec.kind != "state"), default=0.0)
+    if token_bytes and any(spec.kind == "state" for spec in found):
+        found = aligned_to_states(found, token_bytes, max(16, block))
+    return group(found, ratio)

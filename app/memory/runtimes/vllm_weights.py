@@ -23,10 +23,25 @@ def up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def repacked(scheme: str, parameter: Parameter, shape: tuple[int, ...], stored: Iterable[Stored]) -> Iterable[tuple[str, int]]:
+def repacked(
+    scheme: str, parameter: Parameter, shape: tuple[int, ...], stored: Iterable[Stored]
+) -> Iterable[tuple[str, int]]:
     """Name endings and bytes of what a parameter is on the GPU."""
+    return _repacked(scheme, parameter, shape, stored, 64)
+
+
+def repacked_early(
+    scheme: str, parameter: Parameter, shape: tuple[int, ...], stored: Iterable[Stored]
+) -> Iterable[tuple[str, int]]:
+    """The same in 0.11, whose Triton kernels take values unpadded."""
+    return _repacked(scheme, parameter, shape, stored, 1)
+
+
+def _repacked(
+    scheme: str, parameter: Parameter, shape: tuple[int, ...], stored: Iterable[Stored], values: int
+) -> Iterable[tuple[str, int]]:
     if scheme == "mxfp4" and parameter.experts:
-        return _mxfp4(parameter, shape)
+        return _mxfp4(parameter, shape, values)
     if scheme == "gptq":
         return _gptq(stored)
     return ((tensor.suffix, tensor.bytes) for tensor in stored)
@@ -40,8 +55,8 @@ def _gptq(stored: Iterable[Stored]) -> Iterable[tuple[str, int]]:
             yield "g_idx_sort_indices", tensor.bytes
 
 
-def _mxfp4(parameter: Parameter, shape: tuple[int, ...]) -> Iterable[tuple[str, int]]:
-    """Triton on Hopper: values padded to 64 on both axes, scales swizzled beside the loaded ones."""
+def _mxfp4(parameter: Parameter, shape: tuple[int, ...], values: int) -> Iterable[tuple[str, int]]:
+    """Triton on Hopper: values padded on both axes, scales swizzled beside the loaded ones."""
     experts = shape[0]
     if len(shape) == 2:
         outputs = shape[1] if parameter.split is None else 2 * up(shape[1] // 2, TRITON_INTERMEDIATE)
@@ -53,6 +68,6 @@ def _mxfp4(parameter: Parameter, shape: tuple[int, ...]) -> Iterable[tuple[str, 
         rows = 2 * up(rows // 2, TRITON_INTERMEDIATE)
     else:
         columns = up(columns, TRITON_INTERMEDIATE)
-    yield "weight", experts * up(rows, 64) * up(columns // 2, 64)
+    yield "weight", experts * up(rows, values) * up(columns // 2, values)
     yield "weight_scale", experts * up(rows, SCALE_ROWS) * (columns // 32)
     yield "weight_scale_loaded", experts * rows * (columns // 32)

@@ -1,0 +1,95 @@
+"""Text Generation Inference 3: a warm-up at the largest prefill, then nine tenths of what is left for blocks.
+
+Sources: TGI `server/text_generation_server/models/flash_causal_lm.py` (`warmup`), `globals.py`
+(`TGI_WIGGLE_ROOM` 0.90), `launcher/src/main.rs` (`--cuda-memory-fraction` 1.0, `--max-batch-prefill-tokens`).
+"""
+
+from collections.abc import Mapping
+from math import ceil, floor
+from typing import Any, Final
+
+from ...parallelism import Stage
+from ..estimate import Term
+from ..requests import InferenceRequest
+from .base import GIB, Deployment, covered_version
+from .vllm_graphs import NODE_BYTES, kernels
+from .vllm_profile import Run, forward_bytes
+
+WIGGLE_ROOM: Final = 0.9
+BLOCK: Final = 1  # FlashInfer pages of one token
+PREFILL_TOKENS: Final = 4096
+GRAPH_SIZES: Final = 7  # 1, 2, 4, 8, 16, 32 and the eager rest
+
+
+class TgiDeployment(Deployment):
+    """One shard group."""
+
+    backend = "tgi"
+    neutral = ("attention", "max_num_seqs")
+
+    def __init__(self, request: InferenceRequest) -> None:
+        super().__init__(request)
+        self.fraction = request.gpu_memory_utilization or 1.0
+        self.block = request.block_size or BLOCK
+        self.tokens = request.max_num_batched_tokens or max(PREFILL_TOKENS, request.sequence_length)
+        self.eager = bool(request.enforce_eager)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """The launcher's arguments, by the contract's names."""
+        return {
+            "backend_version": covered_version(self.backend, self.request.backend_version),
+            "max_num_batched_tokens": self.tokens,
+            "gpu_memory_utilization": self.fraction,
+            "block_size": self.block,
+            "enforce_eager": self.eager,
+            "kv_cache_dtype": self.kv_dtype,
+            "precision": self.stored.compute,
+        }
+
+    def activations(self, stage: Stage) -> int:
+        """The warm-up prefill through a layer, with logits of every token in float32 left out."""
+        w = self.widths(stage)
+        logits = w.vocabulary * 6 * max(1, self.tokens // max(1, self.length)) if stage.last else 0
+        return forward_bytes(Run(19, self.tokens, 1, False), w, False) + logits
+
+    def overhead(self, stage: Stage) -> int:
+        """Context, communicators, graphs of the small batch sizes."""
+        communicators = round(0.9 * GIB) if self.layout.tensor > 1 else 0
+        graphs = 0 if self.eager else GRAPH_SIZES * kernels(stage) * NODE_BYTES
+        return round(0.7 * GIB) + communicators + graphs
+
+    def terms(self, stage: Stage) -> tuple[Term, ...]:
+        """Weights, blocks of the asked batch, the warm-up's peak, everything else."""
+        values = {"sequences": self.batch, "length": self.length, "block_size": self.block}
+        return (
+            *self.weight_terms(stage, "TGI weights loading", (0.99, 1.03)),
+            self.term("kv_cache", self.cache_bytes(stage, self.batch, self.length), "formula_pages", values,
+                      "TGI flash_causal_lm"),
+            self.term("activation_memory", self.activations(stage), "formula_chunk", {"tokens": self.tokens},
+                      "the forward description", (0.5, 2.0)),
+            self.term("framework_overhead", self.overhead(stage), "formula_context", {"gpus": self.layout.tensor},
+                      "no measured runs", (0.4, 2.5)),
+        )  # fmt: skip
+
+    def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
+        """Whole blocks of every token; windows are kept whole."""
+        slots = ceil(length / self.block) * self.block
+        kept = sum(c.layers * (slots * (c.width * self.kv_element + c.indexer) + c.state) for c in self.caches(stage))
+        return ceil(batch * kept)
+
+    def room(self, stage: Stage, batch: int, length: int) -> int:
+        """Nine tenths of the allowed memory, less what is taken."""
+        allowed = floor(self.device.total * self.fraction * WIGGLE_ROOM)
+        return allowed - self.weights(stage) - self.activations(stage) - self.overhead(stage)
+
+    def budget(self, stage: Stage) -> int:
+        """Nine tenths of the allowed memory."""
+        return floor(self.device.total * self.fraction * WIGGLE_ROOM)
+
+    def capacity(self) -> dict[str, Any]:
+        """`max-batch-total-tokens` that the launcher prints after its warm-up."""
+        cells = [self.cache_bytes(s, 1, self.length) / self.length for s in self.stages]
+        if not all(cells):
+            return super().capacity()
+        tokens = min(floor(self.room(s, 1, 1) / cell) for s, cell in zip(self.stages, cells, strict=True))
+        return {"kv_cache_tokens": max(0, tokens), "max_concurrency": round(max(0, tokens) / self.length, 2)}

@@ -1,0 +1,81 @@
+"""CUDA graphs that vLLM captures: how many, of how many kernels, and what each keeps.
+
+A captured kernel is a node that the driver keeps memory for; layers with experts or latent attention run
+more kernels than dense ones, and so weigh more. Sources: vLLM `config/vllm.py` (`_set_cudagraph_sizes`),
+`v1/attention/backends/flash_attn.py` (split accumulators), start-up logs on H100 for the bytes of a node.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from ...architecture.operations import Attention, Experts, Linear, Role, Scan
+from ...architecture.sections import Section
+from ...parallelism import Stage
+from ..activations import Widths
+
+GIB: Final = 2**30
+
+# Kernels of a layer after fusion: four products, rotation, cache write, attention and its combination, two
+# norms, activation.
+DENSE: Final = 11
+LATENT: Final = 4  # two absorbing products, their transposed copies and the latent's norm, less a fused product
+ROUTED: Final = 6  # router, top-k, alignment (2), two products, activation, sum: instead of a dense half
+SHARED: Final = 4  # two products, an activation and a sum beside the routed experts
+TRITON_ROUTED: Final = 3  # gpt-oss's routing sorts with more kernels
+RECURRENT: Final = 6  # convolution, gates, chunked scan, gated norm instead of attention
+
+NODE_BYTES: Final = 12_900  # of one kernel in one graph, from dense models on H100 at 0.19
+EARLY_NODE_BYTES: Final = 2_600  # the same at 0.11
+BASE_BYTES: Final = round(0.138 * GIB)
+SPLITS: Final = 32  # flash_attn_max_num_splits_for_cuda_graph
+KEPT_ACTIVATIONS: Final = 1.93  # copies of the largest size's activations
+
+
+@lru_cache(maxsize=1024)
+def capture_sizes(minor: int, sequences: int, tokens: int, largest: int) -> tuple[int, ...]:
+    """Batch sizes that are captured: 1, 2, 4, by 8 to 248, by 16 from 256 (by 8 throughout in 0.11).
+
+    >>> len(capture_sizes(19, 1024, 8192, 512)), len(capture_sizes(11, 1024, 8192, 512))
+    (51, 67)
+    """
+    cap = min(2 * sequences, largest, tokens)
+    coarse = range(8, cap + 1, 8) if minor < 12 else (*range(8, 256, 8), *range(256, cap + 1, 16))
+    return tuple(size for size in (1, 2, 4, *coarse) if size <= cap)
+
+
+@lru_cache(maxsize=1024)
+def kernels(stage: Stage) -> int:
+    """Kernels of one forward pass over the stage's layers."""
+    return sum(places * layer_kernels(section) for section, places in stage.sections if section.component == "decoder")
+
+
+def layer_kernels(section: Section) -> int:
+    """Kernels of one layer."""
+    operations = section.block.operations
+    count = DENSE
+    experts = next((op for op in operations if isinstance(op, Experts)), None)
+    if any(isinstance(op, Attention) and op.cache and op.cache.latent for op in operations):
+        count += LATENT
+    if any(isinstance(op, Scan) for op in operations):
+        count += RECURRENT
+    if experts:
+        modules = (op.name.rpartition(".")[0] for op in operations if _is_linear(op))
+        shared = any("shared" in module for module in modules)
+        count += ROUTED + (SHARED if shared else 0) + (TRITON_ROUTED if experts.biased else 0)
+    return count
+
+
+def _is_linear(op: object) -> bool:
+    return isinstance(op, Linear) and bool(op.parameters) and op.parameters[0].role is Role.LINEAR
+
+
+def captured(minor: int, sizes: tuple[int, ...], nodes: int, widths: Widths, attention: str) -> int:
+    """Bytes that capturing takes: nodes of piecewise and full graphs, split accumulators, activations."""
+    if not sizes:
+        return 0
+    largest = sizes[-1]
+    kept = round(KEPT_ACTIVATIONS * largest * 2 * (widths.feed_forward + 4 * widths.hidden))
+    if minor < 18:
+        return 2 * len(sizes) * nodes * EARLY_NODE_BYTES + kept
+    accumulators = SPLITS * largest * widths.attended * 4 if attention == "flash_attention_3" else 0
+    return BASE_BYTES + 2 * len(sizes) * nodes * NODE_BYTES + accumulators + kept
