@@ -171,11 +171,12 @@ class Trace:
         """Normalise stretches of `width` [whole row]; a LayerNorm has a bias unless told otherwise."""
         width = width or x.width
         weight = weight and not style.endswith("_plain")
+        own = f"{name}." if name else ""  # a norm that is the whole block has no name in it
         parameters: list[Parameter] = []
         if weight:
-            parameters.append(self.parameter(f"{name}.weight", shape or (width,), Role.NORM, dtype=dtype, split=split))
+            parameters.append(self.parameter(f"{own}weight", shape or (width,), Role.NORM, dtype=dtype, split=split))
         if bias if bias is not None else (style in ("layer", "layer_one_plus") and weight):
-            parameters.append(self.parameter(f"{name}.bias", shape or (width,), Role.NORM, dtype=dtype, split=split))
+            parameters.append(self.parameter(f"{own}bias", shape or (width,), Role.NORM, dtype=dtype, split=split))
         inputs = (x,) if gate is None else (x, gate)
         out = self.tensor(x.width, x.axis)
         return self._add(
@@ -249,9 +250,9 @@ class Trace:
         """a * b, a narrower operand broadcast."""
         return self.elementwise("multiply", a, b)
 
-    def product(self, a: Tensor, b: Tensor, width: int, terms: int) -> Tensor:
+    def product(self, a: Tensor, b: Tensor, width: int, terms: int, axis: Axis | None = None) -> Tensor:
         """The matrix product of two activations, `width` elements per row of `terms` products each."""
-        return self._add(Product("", (a, b), (self.tensor(width, a.axis),), (), terms))
+        return self._add(Product("", (a, b), (self.tensor(width, axis or a.axis),), (), terms))
 
     def split(self, x: Tensor, *widths: int, kind: str = "split") -> list[Tensor]:
         """Views of stretches of each row, in `x`'s storage."""
@@ -305,14 +306,16 @@ class Trace:
         compressed: tuple[Compressed, ...] = (),
         float32_scores: bool = False,
         kept_heads: int = 0,
+        kept: KeyValueCache | None = None,
     ) -> Tensor:
         """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache.
 
         `shared_values`: the keys are the values, and are kept once. `compressed`: what is kept of tokens
-        beyond the window; its first part gives attention keys of their own.
+        beyond the window; its first part gives attention keys of their own. `kept`: what is remembered
+        where it is not keys and values.
         """
         value_dim = value_dim or key_dim
-        cache = (
+        cache = kept or (
             KeyValueCache(kv_heads, key_dim, 0 if shared_values else value_dim, window, chunk, latent_parts, cross,
                           indexer_dim, indexer_dtype, kept_heads=kept_heads, compressed=compressed)  # fmt: skip
             if cached
