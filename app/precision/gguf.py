@@ -129,7 +129,12 @@ class Gguf:
         kinds = self.kinds.get((section.template, parameter.name, section.indices[0]))
         chosen = kinds or (MIXES[self.name].base,) * len(pieces)
         return tuple(
-            Stored("", (piece.rows, piece.columns), kind.lower(), piece.rows * row_bytes(kind, piece.columns))
+            Stored(
+                piece.category.value.removeprefix("ffn_") if len(pieces) > 1 else "",
+                (piece.rows, piece.columns),
+                kind.lower(),
+                piece.rows * row_bytes(kind, piece.columns),
+            )
             for piece, kind in zip(pieces, chosen, strict=True)
         )
 

@@ -68,7 +68,7 @@ def test_none_is_declared() -> None:
 @pytest.mark.parametrize(
     ("quantization", "name", "bits"),
     [
-        ({"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True}, "gptq", 4.75),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True}, "gptq", 4.632),
         ({"quant_method": "awq", "w_bit": 4, "q_group_size": 64}, "awq", 4.3125),
         ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bnb-int8", 8),
         (
@@ -85,7 +85,7 @@ def test_none_is_declared() -> None:
             4,
         ),
         ({"quant_method": "quanto", "weights": "int4"}, "quanto", 4.25),
-        ({"quant_method": "aqlm", "nbits_per_codebook": 8, "num_codebooks": 2}, "aqlm", 2.01),
+        ({"quant_method": "aqlm", "linear_weights_not_to_quantize": ["lm_head.weight"]}, "aqlm", 2.3076),
         ({"quant_method": "auto-round", "bits": 4, "group_size": 128}, "auto-round", 4.156),
         ({"quant_method": "modelopt", "quant_algo": "FP8", "exclude_modules": ["lm_head"]}, "fp8", 8),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}, "nvfp4", 4.5),
@@ -183,9 +183,8 @@ def test_hostile_patterns_cost_nothing() -> None:
         "re:" + "(.*a){20}",
         "re:" + ".*" * 100 + "x",
         "re:[",
-        "*" * 300,
         "re:((((",
         "re:a{999999999}",
     ]
-    scheme, names = covered(compressed(hostile))
+    _, names = covered(compressed(hostile))
     assert len(names) == 7 * 36 + 1
