@@ -61,7 +61,8 @@ def cache_case(model: PreTrainedModel, batch: int, length: int) -> dict[str, Any
     if layers is None:
         return None
     tensors = [[[t.shape, real_model.dtype_name(t.dtype), label] for label, t in layer] for layer in layers]
-    total = sum(tensor.nbytes for layer in layers for _, tensor in layer)
+    once = {id(tensor): tensor.nbytes for layer in layers for _, tensor in layer}  # deepseek_v4: keys are values
+    total = sum(once.values())
     return {"batch": batch, "length": length, "bytes": total, "layers": tensors}
 
 
