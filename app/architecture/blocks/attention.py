@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from ..config import Config
-from ..operations import Part, Tensor
+from ..operations import KeyValueCache, Part, Tensor
 from ..trace import Trace, column, columns, row
 
 
@@ -32,6 +32,7 @@ class Heads:
     dropout: float = 0.0
     float32_scores: bool = False
     kept_heads: int = 0
+    kept: KeyValueCache | None = None
 
     @classmethod
     def of(cls, config: Config, **changes: object) -> Self:
@@ -128,6 +129,7 @@ def attend(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads, **options: o
         dropout=shape.dropout,
         float32_scores=shape.float32_scores,
         kept_heads=shape.kept_heads,
+        kept=shape.kept,
         cached=shape.cached,
         **options,  # type: ignore[arg-type]
     )

@@ -43,3 +43,13 @@ def cohere2(c: Config, m: ModelBuilder) -> None:
     attention = partial(grouped, bias=c.flag("attention_bias"))
     turned = [kept is not None for kept in window]
     stack(c, m, attention, swiglu(c), wrap=parallel, style="layer_wide", window=window, turned=turned)
+
+
+@decoder("cohere_compass_text", after=scaled)
+def cohere_compass_text(c: Config, m: ModelBuilder) -> None:
+    """The text half of Compass: Command R7B's layers; those whose kind has rotary parameters are turned."""
+    types = c.layer_types(every(c.size("sliding_window_pattern", 4), c.layers))
+    rotary = c.mapping("rope_parameters")
+    turned = [rotary.get(kind) is not None if rotary else kind == "sliding_attention" for kind in types]
+    attention, window = partial(grouped, bias=c.flag("attention_bias")), windows(c, types)
+    stack(c, m, attention, swiglu(c), wrap=parallel, style="layer_wide", window=window, turned=turned)
