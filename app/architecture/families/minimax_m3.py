@@ -1,105 +1,85 @@
-"""MiniMax-M3: attention to blocks that an indexer picks, experts with a fused shared one, a tower."""
+"""MiniMax-M3, text: experts, and attention to chosen blocks of tokens."""
 
-from collections.abc import Hashable
+from dataclasses import replace
 from functools import partial
 
 from ..blocks.attention import Heads, grouped
+from ..blocks.block_index import BlockIndexer, block_index
 from ..blocks.feed_forward import fused_gated, sparse
-from ..blocks.vision import both_ways, merged, patches, two_layers, vision_layer
 from ..builder import ModelBuilder
 from ..config import Config
-from ..operations import Axis, Tensor
+from ..operations import Tensor
 from ..trace import Trace
-from .composite import language, logits, picture, project, see, tower
-from .llama import activation
-from .mixtures import Half, chosen, layers
-from .registry import body, family
-from .towers import norm
+from .minimax import turned
+from .mixtures import Half, chosen, kinds, layers
+from .registry import decoder
+
+STYLE, ACTIVATION, SPARSE = "rms_one_plus", "swiglu_clamped", "minimax_m3_sparse"
+OLDER = {
+    "index_n_heads": "sparse_num_index_heads",
+    "index_head_dim": "sparse_index_dim",
+    "index_block_size": "sparse_block_size",
+    "index_topk_blocks": "sparse_topk_blocks",
+}
 
 
-def listed(c: Config, own: str, section: str | None, older: str, kinds: tuple[str, str], otherwise: str) -> list[str]:
-    """A kind for each layer: by its own field, else by an older list of switches."""
-    source = c.mapping(section) if section else c.data
-    switches = source.get(older)
-    if c.get(own) is None and isinstance(switches, list):
-        types = [kinds[bool(switch)] for switch in switches]
-    else:
-        types = c.items(own) or [otherwise] * c.layers
-    if len(types) < c.layers:
-        raise c.wrong(own, "config_layer_types", value=len(types), layers=c.layers)
-    return types[: c.layers]
+def index_sizes(c: Config) -> dict[str, int]:
+    """The indexer's fields, those of an older `sparse_attention_config` first."""
+    older = c.sub("sparse_attention_config")
+    return {name: older.maybe(old) or c.size(name) for name, old in OLDER.items()}
 
 
-def indexed(c: Config, name: str, older: str) -> int:
-    """A size of the indexer, under its own name or the published one."""
-    value = c.mapping("sparse_attention_config").get(older)
-    return value if type(value) is int and 0 < value < 2**20 else c.size(name)
+def by_flags(c: Config, flags: object, names: tuple[str, str], otherwise: str) -> list[str]:
+    """A kind for each layer out of a list of zeros and ones."""
+    if isinstance(flags, list):
+        return [names[bool(flag)] for flag in flags]
+    return [otherwise] * c.layers
 
 
-def indexer(t: Trace, x: Tensor, c: Config) -> None:
-    """Scores of blocks of keys; every head chooses for itself."""
-    width = indexed(c, "index_head_dim", "sparse_index_dim")
-    heads = indexed(c, "index_n_heads", "sparse_num_index_heads")
-    with t.scope("self_attn.indexer"):
-        q = t.norm("q_norm", t.linear("q_proj", x, heads * width), style="rms_one_plus", width=width)
-        k = t.norm("k_norm", t.linear("k_proj", x, width), style="rms_one_plus")
-        t.index(t.rotary(q, width), t.rotary(k, width), None, heads=heads, key_dim=width,
-                top_k=indexed(c, "index_topk_blocks", "sparse_topk_blocks"),
-                block=indexed(c, "index_block_size", "sparse_block_size"))  # fmt: skip
-
-
-@body("minimax_m3_vl_text")
+@decoder("minimax_m3_vl_text")
 def minimax_m3_text(c: Config, m: ModelBuilder) -> None:
-    """The language model: its first layers may be dense and attend to everything."""
-    shape = Heads.of(c, rotary_dim=c.maybe("rotary_dim", least=0))
+    """MiniMax-M3's text model."""
+    flags = c.mapping("sparse_attention_config").get("sparse_attention_freq")
+    types = kinds(c, "layer_types", by_flags(c, flags, ("full_attention", SPARSE), "full_attention"),
+                  ("full_attention", SPARSE))  # fmt: skip
+    feeds = kinds(c, "mlp_layer_types", by_flags(c, c.get("moe_layer_freq"), ("dense", "sparse"), "sparse"),
+                  ("dense", "sparse"))  # fmt: skip
+    shape = replace(Heads.of(c), **turned(c))  # type: ignore[arg-type]
+    sizes = index_sizes(c)
+    indexer = BlockIndexer(
+        sizes["index_n_heads"],
+        sizes["index_head_dim"],
+        shape.rotary_dim or shape.head_dim,
+        sizes["index_block_size"],
+        sizes["index_topk_blocks"],
+    )
     count, used = chosen(c, "num_local_experts", "num_experts_per_tok")
-    shared = partial(fused_gated, inner=c.size("shared_intermediate_size"), module="shared_experts", activation="silu")
 
-    def mixer(kind: Hashable) -> Half:
-        width = indexed(c, "index_head_dim", "sparse_index_dim") if kind == "minimax_m3_sparse" else 0
+    def attention(kind: str) -> Half:
+        chooses = kind == SPARSE
+        kept = indexer.head_dim if chooses else 0
 
-        def attention(t: Trace, x: Tensor) -> Tensor:
-            if width:
-                indexer(t, x, c)
-            return grouped(t, x, shape, qk_norm="head", qk_style="rms_one_plus", indexer_dim=width)
+        def write(t: Trace, x: Tensor) -> Tensor:
+            if chooses:
+                block_index(t, x, indexer)
+            return grouped(t, x, shape, qk_norm="head", qk_style=STYLE, indexer_dim=kept)
 
-        return attention
+        return write
 
-    def feed(kind: Hashable) -> Half:
-        if kind == "dense":
-            return partial(fused_gated, inner=c.size("dense_intermediate_size"), activation="silu")
-        return partial(sparse, count=count, top_k=used, inner=c.inner, scoring="sigmoid", shared=shared,
-                       correction="gate.e_score_correction_bias")  # fmt: skip
-
-    kinds = ("full_attention", "minimax_m3_sparse")
-    layers(c, m, mixer, feed, style="rms_one_plus",
-           mixers=listed(c, "layer_types", "sparse_attention_config", "sparse_attention_freq", kinds, kinds[0]),
-           feeds=listed(c, "mlp_layer_types", None, "moe_layer_freq", ("dense", "sparse"), "sparse"))  # fmt: skip
-
-
-@tower("minimax_m3_vl_vision")
-def minimax_m3_vision(c: Config, m: ModelBuilder) -> None:
-    """CLIP's layers with rotary positions over space and time."""
-    kernel = (c.size("temporal_patch_size"), *c.pair("patch_size"))
-    heads = both_ways(c.heads, c.hidden, turned=True)
-    m.single("vision", lambda t: patches(t, "embeddings.proj", c.size("num_channels"), c.hidden, kernel, bias=False))
-    norm(m, "pre_layrnorm", c.hidden)
-    m.stack(c.layers, partial(vision_layer, heads=heads, inner=c.inner, act=activation(c)), width=c.hidden,
-            axis=Axis.PATCHES)  # fmt: skip
-    picture(m, patch=c.size("patch_size"), merge=c.size("spatial_merge_size") ** 2)
-
-
-@family("minimax_m3_vl")
-def minimax_m3(c: Config, m: ModelBuilder) -> None:
-    """Two layers for every patch, two more for every square of patches."""
-    vision = see(c, m, "model.vision_tower")
-    text = language(c, m)
-    inner = c.size("projector_hidden_size")
-
-    def write(t: Trace) -> Tensor:
-        x = two_layers(t, t.input(vision.hidden, Axis.PATCHES), ("linear_1", "linear_2"), inner, text.hidden, "gelu")
-        x = merged(t, x, vision.size("spatial_merge_size") ** 2)
-        return two_layers(t, x, ("merge_linear_1", "merge_linear_2"), inner, text.hidden, "gelu")
-
-    project(m, "model.multi_modal_projector", write)
-    logits(c, m, text, tied=c.tied or text.tied)
+    shared = partial(fused_gated, inner=c.size("shared_intermediate_size"), module="shared_experts",
+                     activation=ACTIVATION)  # fmt: skip
+    mixture = partial(sparse, count=count, top_k=used, inner=c.inner, activation=ACTIVATION, shared=shared,
+                      correction="gate.e_score_correction_bias", scoring="sigmoid")  # fmt: skip
+    layers(
+        c,
+        m,
+        attention,
+        lambda kind: (
+            mixture
+            if kind == "sparse"
+            else partial(fused_gated, inner=c.size("dense_intermediate_size"), activation=ACTIVATION)
+        ),
+        mixers=types,
+        feeds=feeds,
+        style=STYLE,
+    )
