@@ -63,6 +63,11 @@ def tensor_differences(architecture: Any, case: Case) -> Iterator[str]:
             yield f"{name}: ours {found[name]}, real {expected[name]}"
 
 
+def source_length(architecture: Any, length: int) -> int:
+    """Tokens the encoder made in the dumps: as many as the decoder's, or as many as it always makes."""
+    return int(architecture.notes.get("source", length if architecture.kind == "encoder_decoder" else 0))
+
+
 def cache_differences(architecture: Any, case: Case) -> Iterator[str]:
     if isinstance(case["cache"], dict):  # the forward pass failed on the meta device
         return
@@ -70,7 +75,8 @@ def cache_differences(architecture: Any, case: Case) -> Iterator[str]:
         if point is None or "failed" in point:
             continue
         batch, length, real = point["batch"], point["length"], point["bytes"]
-        ours = architecture.cache_bytes(batch, length, implementation="transformers", dtype="bfloat16")
+        source = source_length(architecture, length)
+        ours = architecture.cache_bytes(batch, length, implementation="transformers", dtype="bfloat16", source=source)
         if ours != real:
             yield f"cache at {batch} x {length}: ours {ours}, real {real} (layer 0: {point['layers'][:1]})"
 
@@ -79,7 +85,8 @@ def flops_differences(architecture: Any, case: Case) -> Iterator[str]:
     real = case["flops"]
     if "failed" in real:
         return
-    ours = architecture.forward_flops(real["batch"], real["length"])
+    source = source_length(architecture, real["length"])
+    ours = architecture.forward_flops(real["batch"], real["length"], source=source)
     if ours != real["total"]:
         at = f"{real['batch']} x {real['length']}"
         off = f"{ours / real['total'] - 1:+.4%}"
