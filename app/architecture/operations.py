@@ -342,7 +342,11 @@ class Scan(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Route(Operation):
-    """Scores of `experts` per token and the choice of `top_k`; the weight is a parameter or a module."""
+    """Scores of `experts` per token and the choice of `top_k`; the weight is a parameter or a module.
+
+    `scoring`: `softmax` over all in float32, cast back; `softmax_wide`, not cast back; `topk_softmax` over
+    the chosen only; `sigmoid` of scores that are computed in float32.
+    """
 
     experts: int = 0
     top_k: int = 0

@@ -34,6 +34,7 @@ def gpt_oss(c: Config, m: ModelBuilder) -> None:
                 bias=True,
                 transposed=True,
                 activation="swiglu_clamped",
+                scoring="topk_softmax",
             ),
         )
 

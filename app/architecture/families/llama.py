@@ -213,5 +213,6 @@ def mixtral(c: Config, m: ModelBuilder) -> None:
         top_k=c.size("num_experts_per_tok"),
         inner=c.inner,
         activation=activation(c),
+        scoring="softmax_wide",
     )
     stack(c, m, grouped, experts, window=[c.maybe("sliding_window")] * c.layers)
