@@ -45,12 +45,11 @@ def peak(case: Case) -> dict[str, Any]:
         model = build(case)
         trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = make_optimizer(case, trained)
-        tracker = MemTracker()
+        tracker = Tracker()
         tracker.track_external(model, optimizer)
         largest = dict.fromkeys(PHASES, 0)
         with tracker:
             for _ in range(2):
-                tracker.reset_mod_stats()
                 largest = step(case, model, optimizer, tracker)
     phase = max(PHASES, key=lambda name: largest[name])
     return {"peak": largest[phase], "phase": phase, "phases": largest}
@@ -66,7 +65,8 @@ def build(case: Case) -> nn.Module:
     if case.lora is not None:
         from peft import LoraConfig, get_peft_model
 
-        model = get_peft_model(model, LoraConfig(**case.lora))
+        with replaced_parameters():
+            model = get_peft_model(model, LoraConfig(**case.lora))
     if case.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model.train()
@@ -108,6 +108,36 @@ def step(
     return {name: marks.largest.get(name, 0) for name in PHASES}
 
 
+class Tracker(MemTracker):
+    """The tracker without its module hooks, which only name categories: they keep tensors alive that a
+    plain run frees (two or more of the residual stream's size under adapters with checkpointing), and
+    refuse frozen parameters and a second step. Storages and totals are counted as ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._mod_tracker = Unhooked()
+
+    def _track_module_params_and_buffers(
+        self, module: nn.Module, install_grad_hooks: bool = True
+    ) -> tuple[int, int]:
+        return super()._track_module_params_and_buffers(module, install_grad_hooks=False)
+
+
+class Unhooked:
+    """Stands in for the tracker's module hooks: no module is ever entered."""
+
+    is_bw = False
+    parents: frozenset[str] = frozenset()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *problem: object) -> None: ...
+
+    def register_user_hooks(self, *hooks: object) -> None: ...
+
+    def clear_user_hooks(self) -> None: ...
+
+
 class Marks:
     """The largest total since the present phase began, phase by phase."""
 
@@ -135,6 +165,26 @@ def untraced_masks() -> Iterator[None]:
         yield
     finally:
         masking_utils.is_tracing, masking_utils.find_packed_sequence_indices = before
+
+
+@contextlib.contextmanager
+def replaced_parameters() -> Iterator[None]:
+    """Modules change data type by new parameters: fake tensors cannot be swapped in place."""
+    before = nn.Module._apply
+
+    def convert(self: nn.Module, function: Any, recurse: bool = True) -> nn.Module:
+        for child in self.children():
+            child._apply(function)
+        for name, parameter in self._parameters.items():
+            if parameter is not None:
+                self._parameters[name] = nn.Parameter(function(parameter.detach()), parameter.requires_grad)
+        return self
+
+    nn.Module._apply = convert
+    try:
+        yield
+    finally:
+        nn.Module._apply = before
 
 
 def as_row(case: Case) -> dict[str, Any]:

@@ -78,6 +78,7 @@ def repeat(low: Lowering, x: Value, shape: Shape, width: int) -> Value:
     """Key-value heads repeated for every query head; a single head is only viewed so."""
     if shape.kv_heads == 1:
         view = Value(x.storage, shape.heads * width * TOKENS, x.item, x.grad)
+        view.strided = True
         low.tape.record(Node(((x, Flow.NEW),), (view,)))
         return view
     return low.tape.expand(x, shape.heads * width * TOKENS)
@@ -94,12 +95,23 @@ def eager(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Val
         scores = tape.scale(tape.unary(tape.scale(scores), saves="output"))
     scores = tape.scale(scores)  # plus the mask
     if op.sinks:
-        scores = tape.join(scores)
+        scores = with_sinks(low, op, shape, scores)
     probabilities = softmax(low, op, scores, q.item)
     if op.dropout:
         probabilities = tape.dropout(probabilities, low.mode.kernels.dropout_mask or probabilities.item)
     mixed = tape.products(low.narrowed(probabilities), v, shape.heads * shape.value_dim * TOKENS)
     return tape.copy(mixed)
+
+
+def with_sinks(low: Lowering, op: Attention, shape: Shape, scores: Value) -> Value:
+    """A learned logit per head beside the scores, then the largest of each row taken off."""
+    tape, rows = low.tape, shape.heads * TOKENS
+    sinks = low.weight(op.parameters[0])
+    column = Value(sinks.storage, rows, sinks.item, sinks.grad)
+    tape.record(Node(((sinks, Flow.NEW),), (column,)))
+    joined = tape.join(scores, column)
+    largest = tape.fused((joined,), rows, joined.item, keeps=(Storage(8 * rows),))
+    return tape.add(joined, largest)
 
 
 def batched(low: Lowering, x: Value) -> Value:

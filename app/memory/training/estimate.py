@@ -8,8 +8,9 @@ from ...units import ceil_div
 from ..estimate import Estimate, Fit, Rank, Term
 from ..requests import TrainingRequest
 from .device import overhead
-from .plan import PHASES, Instant, value
+from .plan import PHASES, Instant
 from .setup import Question, Setup, Step, set_up
+from .sizes import value
 
 TOTAL: Final = "training_memory"
 SOURCE: Final = "PyTorch autograd's save rules, read off tools/autograd/derivatives.yaml"

@@ -8,14 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...architecture.sections import Section
-from . import attention as _attention  # signs up its rules
+from . import attention, experts  # noqa: F401  (sign up their rules)
 from .lowering import Lowering
 from .mode import Mode
-from .sizes import coefficients
+from .sizes import coefficients, dominates
 from .tape import Moment, Walk
-
-RULES_FROM = (_attention,)
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -92,16 +89,10 @@ def measure(place: Place, mode: Mode) -> Cost:
 
 def undominated(moments: Sequence[Moment]) -> tuple[Moment, ...]:
     """The moments that some batch and length could make the largest."""
-    kept: list[tuple[tuple[int, int, int, int], Moment]] = []
     best = {moment.total: moment for moment in moments}
     parts = {total: coefficients(total) for total in best}
+    kept: list[Moment] = []
     for total in sorted(best, key=lambda total: sum(parts[total]), reverse=True):
-        mine = parts[total]
-        if not any(
-            mine[0] <= other[0] and mine[1] <= other[1] and mine[2] <= other[2] and mine[3] <= other[3]
-            for other, _ in kept
-        ):
-            kept.append((mine, best[total]))
-    return tuple(moment for _, moment in kept)
-
-
+        if not any(dominates(parts[other.total], parts[total]) for other in kept):
+            kept.append(best[total])
+    return tuple(kept)

@@ -7,11 +7,8 @@ float32 and handed to `cross_entropy`; the output object keeps the logits alive 
 from .layers import Cost, Place, undominated
 from .lowering import Lowering
 from .mode import Mode
-from .sizes import ONE, TOKENS
+from .sizes import ONE
 from .tape import Walk
-
-LABELS_SHIFTED = 8 * TOKENS  # int64, kept by the loss
-
 
 def measure_head(place: Place, mode: Mode) -> Cost:
     """The cost of the head with the loss behind it."""

@@ -15,6 +15,7 @@ from ...architecture.operations import (
     Operation,
     Parameter,
     Rotary,
+    Route,
     Tensor,
     View,
 )
@@ -55,6 +56,12 @@ class Lowering:
         self.values: dict[int, Value] = {}
         self._weights: dict[str, Value] = {}
         self._casts: dict[str, Value] = {}
+        # scores that are computed in float32 (DeepSeek and its kin, whose routers take sigmoids)
+        self.wide = {
+            op.inputs[0].id
+            for op in section.block.operations
+            if isinstance(op, Route) and op.scoring == "sigmoid" and not mode.autocast
+        }
 
     def run(self) -> Recorder:
         """Every operation of the block, in order."""
@@ -127,6 +134,10 @@ def linear(low: Lowering, op: Linear) -> None:
     """A projection, with its adapter where one sits."""
     x = low.value(op.inputs[0])
     width = op.output.width * _ROWS[op.output.axis]
+    if op.output.id in low.wide:
+        weight = low.tape.cast(low.weight(op.parameters[0]), 4)
+        low.put(op.output, low.tape.matrix(low.tape.cast(x, 4), weight, width))
+        return
     out = project(low, x, op, width)
     if low.mode.adapters is not None and adapted(low, op):
         out = adapter(low, x, op, out, width)

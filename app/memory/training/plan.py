@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...architecture.operations import Rotary
+from ...architecture.operations import Attention, Rotary
 from ...architecture.sections import Section
 from .layers import Cost, Place, measure, places, undominated
-from .loss import LABELS_SHIFTED, measure_head
+from .loss import measure_head
 from .mode import Mode
-from .sizes import SEQUENCE, TOKENS, Coefficients, coefficients, share
+from .sizes import PAIRS, SEQUENCE, SQUARE, TOKENS, Coefficients, coefficients, share
 from .tape import Moment
 
 PHASES: Final = ("forward", "loss", "backward", "optimizer_step")
@@ -32,13 +32,12 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Moments of each phase; `held` stays to the end of the step; `gradients` of all parameters [bytes]."""
+    """Moments of each phase; `held` stays to the end of the step."""
 
     forward: tuple[Instant, ...]
     loss: tuple[Instant, ...]
     backward: tuple[Instant, ...]
     held: Coefficients
-    gradients: int
     largest_kept: Coefficients
 
     def phase(self, name: str) -> tuple[Instant, ...]:
@@ -50,7 +49,7 @@ def make_plan(sections: Sequence[Section], mode: Mode, gradient_parts: int = 1) 
     """The moments of one step of these sections; gradients behind are divided by `gradient_parts`."""
     rows = list(places(sections, mode))
     costs = _costs(rows, mode)
-    base = IDS + LABELS_SHIFTED + _tables(sections, mode)
+    base = IDS + _tables(sections, mode)
     held = max((cost.held for cost in costs), default=0)
     forward: list[Moment] = []
     loss: list[Moment] = []
@@ -58,12 +57,16 @@ def make_plan(sections: Sequence[Section], mode: Mode, gradient_parts: int = 1) 
     before = _running(costs, base)
     ends = _ends(costs)
     behind = 0
+    tied = _tied(sections)
     for index in reversed(range(len(costs))):
         cost, start = costs[index], before[index]
         if index in ends:
             after_head = held if not cost.held else 0
             forward.extend(_moved(cost.forward, start, 0))
             loss.extend(_moved(cost.loss, start, 0))
+            if rows[index].section.component == "embedding":
+                start = IDS
+                backward.extend(_meeting(cost, start + held, behind) if tied else ())
             backward.extend(_moved(cost.backward, start + after_head, behind, kept=start + held))
         behind += share(cost.gradients, gradient_parts)
     return Plan(
@@ -71,8 +74,18 @@ def make_plan(sections: Sequence[Section], mode: Mode, gradient_parts: int = 1) 
         _instants(loss),
         _instants(backward),
         coefficients(held + IDS),
-        behind,
         coefficients(sum(cost.kept for cost in costs) + base + held),
+    )
+
+
+def _tied(sections: Sequence[Section]) -> bool:
+    """Whether the head reuses the embedding: their gradients meet, and are added out of place."""
+    return any(
+        parameter.tied
+        for section in sections
+        if section.component == "head"
+        for op in section.block.operations
+        for parameter in op.parameters
     )
 
 
@@ -113,6 +126,12 @@ def _moved(moments: Sequence[Moment], start: int, gradients: int, kept: int | No
     return [Moment(m.total + start + gradients, m.kept + inside, m.gradients + gradients) for m in moments]
 
 
+def _meeting(cost: Cost, start: int, behind: int) -> list[Moment]:
+    """The two gradients of a tied matrix and their sum, all alive at once."""
+    both = behind + cost.gradients
+    return [Moment(start + both + cost.gradients, start, both)]
+
+
 def _instants(moments: Sequence[Moment]) -> tuple[Instant, ...]:
     return tuple(
         Instant(coefficients(m.total), coefficients(m.kept), coefficients(m.gradients)) for m in undominated(moments)
@@ -120,14 +139,22 @@ def _instants(moments: Sequence[Moment]) -> tuple[Instant, ...]:
 
 
 def _tables(sections: Sequence[Section], mode: Mode) -> int:
-    """Cosines and sines of rotary positions, shared by all layers."""
+    """Cosines and sines of rotary positions, shared by all layers; what checkpointed layers are handed."""
     item = mode.weight_item if mode.autocast else mode.compute_item
     widths = {op.rotary_dim for section in sections for op in section.block.operations if isinstance(op, Rotary)}
-    return 2 * sum(widths) * item * SEQUENCE
+    tables = 2 * sum(widths) * item * SEQUENCE
+    if mode.checkpointing != "full":
+        return tables
+    return tables + 8 * SEQUENCE + _masks(sections, mode)
 
 
-def value(parts: Coefficients, batch: int, length: int) -> int:
-    """A polynomial at `batch` sequences of `length` tokens."""
-    return parts[0] + length * (parts[1] + batch * (parts[2] + length * parts[3]))
-
-
+def _masks(sections: Sequence[Section], mode: Mode) -> int:
+    """The distinct masks of all attention layers: bits in bytes for SDPA, additive for eager code."""
+    item = mode.weight_item if mode.autocast else mode.compute_item
+    cores = [op for section in sections for op in section.block.operations if isinstance(op, Attention)]
+    if mode.attention == "eager":
+        return len({op.window or op.chunk for op in cores if op.causal}) * item * PAIRS
+    if mode.attention != "sdpa":
+        return 0
+    reaches = {op.window or op.chunk for op in cores}
+    return sum(mode.kernels.mask or reach in mode.exceeded for reach in reaches) * SQUARE

@@ -63,26 +63,30 @@ _FIELDS: Final = attrgetter(
 
 
 class Question:
-    """A request as a key: two that differ only in batch and length have the same setup."""
+    """A request as a key: two that differ only in batch and length have the same setup.
 
-    __slots__ = ("_hash", "_key", "request")
+    `kernels` [those of the framework on a CUDA device] are given where something else is to be matched.
+    """
 
-    def __init__(self, request: TrainingRequest) -> None:
+    __slots__ = ("_hash", "_key", "kernels", "request")
+
+    def __init__(self, request: TrainingRequest, kernels: Kernels | None = None) -> None:
         self.request = request
+        self.kernels = kernels or kernels_of(request)
         length = request.sequence_length
         exceeded = frozenset(w for w in windows(request.model.architecture) if length >= w)
-        self._key = (_FIELDS(request), request.batch_size == 1, exceeded)
+        self._key = (_FIELDS(request), self.kernels, request.batch_size == 1, exceeded)
         self._hash = hash(self._key)
 
     @property
     def single(self) -> bool:
         """Whether a rank works on one sequence at a time."""
-        return bool(self._key[1])
+        return bool(self._key[2])
 
     @property
     def exceeded(self) -> frozenset[int]:
         """Windows that the sequence is longer than."""
-        return self._key[2]
+        return self._key[3]
 
     def __hash__(self) -> int:
         return self._hash
@@ -135,7 +139,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, question: Question) -> Mod
         compute_item=recipe.compute_item,
         autocast=recipe.autocast,
         attention=request.attention,
-        kernels=kernels_of(request),
+        kernels=question.kernels,
         single=question.single,
         exceeded=question.exceeded,
         checkpointing=request.gradient_checkpointing,
@@ -194,8 +198,7 @@ def _step(
     share = _share(request, elements, architecture)
     chosen = optimizers.find(request.optimizer, request.momentum)
     states = round(optimizers.state_bytes(chosen, groups, request.optimizer_dtype) * share)
-    item = optimizers.state_item(request.optimizer_dtype, recipe.weight_item)
-    stepped = tuple(replace(group, item=item) for group in groups)
+    stepped = tuple(replace(g, item=optimizers.state_item(request.optimizer_dtype, g.item)) for g in groups)
     temporary = optimizers.step_temporaries(chosen, stepped, foreach=foreach, fused=fused)
     gradient = sum(g.count * g.elements * (4 if mode.adapters else recipe.gradient_item) for g in groups)
     weights = rank_weights(recipe.stored, layout, stage).exact

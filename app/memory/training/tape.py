@@ -49,6 +49,7 @@ class Flow(Enum):
 
     PASS = "pass"  # the same memory
     NEW = "new"  # a tensor of the input's size
+    EXPAND = "expand"  # a view that repeats the output's rows
     REDUCE = "reduce"  # a tensor of the output's shape first, then summed or cast to the input's
 
 
@@ -225,7 +226,7 @@ class Walk:
         for value, flow in node.inputs:
             if not value.grad:
                 continue
-            if flow is Flow.PASS:
+            if flow in (Flow.PASS, Flow.EXPAND):
                 gradient = arrived[0]
             elif flow is Flow.NEW:
                 gradient = Storage(value.size)

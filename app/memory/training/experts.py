@@ -1,0 +1,91 @@
+"""Mixtures of experts: routing, and all chosen experts as grouped matrix products.
+
+The default of transformers 5 (`integrations/moe.py`, grouped_mm): tokens are gathered once per chosen
+expert in the order of the experts, go through two grouped products, are weighted, put back in order and
+summed, so every inner tensor has top_k rows a token whatever the router decides.
+"""
+
+from ...architecture.operations import Experts, Parameter, Route
+from .lowering import Lowering, apply, rule
+from .sizes import ONE, TOKENS, share
+from .tape import Flow, Node, Storage, Value
+
+WIDE = ("softmax_wide", "sigmoid", "sqrtsoftplus")  # scorings whose weights stay float32
+INDEX = 8  # bytes of an int64
+
+
+@rule(Route)
+def route(low: Lowering, op: Route) -> None:
+    """Scores in float32, the best of them, their shares."""
+    tape, scores = low.tape, low.value(op.inputs[0])
+    item = scores.item
+    if op.scoring == "topk_softmax":
+        chosen = best(low, scores, op)
+        low.put(op.output, tape.unary(chosen, saves="output"))
+        return
+    squashed = tape.unary(tape.cast(scores, 4), saves="output")
+    chosen = best(low, squashed, op)
+    total = tape.mean(chosen, TOKENS)
+    weights = tape.multiply(chosen, tape.unary(total, saves="output"))
+    low.put(op.output, weights if op.scoring in WIDE else tape.cast(weights, item))
+
+
+def best(low: Lowering, scores: Value, op: Route) -> Value:
+    """top-k: keeps the indices; its gradient is scattered over all scores."""
+    return low.tape.fused(
+        (scores,), op.top_k * TOKENS, scores.item, keeps=(Storage(INDEX * op.top_k * TOKENS),)
+    )
+
+
+def rows_of(low: Lowering, x: Value, count: int, indices: Storage) -> Value:
+    """Rows gathered by an index that is kept; the gradient is scattered back."""
+    out = low.tape.new(count, x.item, x)
+    low.tape.record(Node(((x, Flow.NEW),), (out,), (indices,) if x.grad else ()))
+    return out
+
+
+@rule(Experts)
+def experts(low: Lowering, op: Experts) -> None:
+    """Gather, up, gate, down, weight, put back, sum."""
+    tape, ranks = low.tape, low.mode.tensor_parallel
+    x, weights = low.value(op.inputs[0]), low.value(op.inputs[1])
+    item, rows = x.item, op.top_k * TOKENS
+    order, back = Storage(INDEX * rows), Storage(INDEX * rows)
+    gathered = rows_of(low, x, rows * op.fan_in, Storage(INDEX * rows))
+    chosen = rows_of(low, weights, rows, order)
+    matrices = [p for p in op.parameters if len(p.shape) == 3]
+    biases = [p for p in op.parameters if len(p.shape) == 2]
+    inner = share(op.width * ONE, ranks) * rows
+    hidden = grouped(low, gathered, matrices[0], (2 if op.gated else 1) * inner, biases[:1])
+    hidden = gate(low, op, hidden, inner) if op.gated else apply(low, op.activation, [hidden])
+    out = grouped(low, hidden, matrices[-1], rows * op.fan_in, biases[1:])
+    weighted = tape.multiply(out, chosen)
+    ordered = rows_of(low, weighted, weighted.count, back)
+    summed = tape.new(x.count, ordered.item, ordered)
+    tape.record(Node(((ordered, Flow.EXPAND),), (summed,)))
+    low.put(op.output, tape.cast(summed, item))
+
+
+def grouped(low: Lowering, x: Value, parameter: Parameter, count: int, biases: list[Parameter]) -> Value:
+    """Products of runs of rows with one matrix each; a bias is gathered row by row."""
+    weight = low.weight(parameter)
+    out = low.tape.matrix(low.tape.cast(x, weight.item), weight, count)
+    for bias in biases:
+        table = low.weight(bias)
+        out = low.tape.add(out, rows_of(low, table, count, Storage(INDEX * TOKENS)))
+    return out
+
+
+def gate(low: Lowering, op: Experts, both: Value, count: int) -> Value:
+    """activation(gate) * up on the two halves; gpt-oss clamps both and adds one to `up`."""
+    tape = low.tape
+    if op.activation == "swiglu_clamped":
+        left, right = tape.part(both, count), tape.part(both, count)
+        left = tape.unary(left, saves="input")
+        right = tape.unary(right, saves="input")
+        glu = tape.multiply(left, tape.unary(tape.scale(left), saves="output"))
+        return tape.multiply(tape.scale(right), glu)
+    left, right = tape.parts(both, (count, count))
+    return tape.multiply(apply(low, op.activation, [left]), right)
+
+
