@@ -44,7 +44,7 @@ def tokens_kept(cache: KeyValueCache, length: int, form: Form) -> int:
     """
     reach = cache.chunk or cache.window
     if reach is None:
-        return length
+        return length + cache.prompt
     return min(length, max(reach - 1, 0) or length) if form == "transformers" else min(length, reach)
 
 

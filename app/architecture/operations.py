@@ -138,6 +138,7 @@ class KeyValueCache:
     indexer_dtype: str | None = None  # of those keys; None: the cache's
     compressed: tuple[Compressed, ...] = ()  # entries for many tokens each, beside the window
     kept_heads: int = 0  # heads that transformers keeps, where it repeats them before the cache
+    prompt: int = 0  # learned tokens in front of every sequence
 
     @property
     def latent(self) -> int:
