@@ -23,7 +23,7 @@ BEHIND = ("attention.output.LayerNorm", "output.LayerNorm")
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Where the parts of a lineage stand. `final`: the norm behind the last layer of those that
-    normalise before each half; `width`: the field of an embedding narrower than the layers; `extra`: what
+    normalise before each half; `width`: the field of an embedding narrower than the layers; `words`: what
     is done to the words before types and positions; `pooler`: a linear module on the first token, where the
     language model has one too."""
 
@@ -36,7 +36,7 @@ class Shape:
     project: str = "embeddings_project"
     types: bool = True
     learned_positions: bool = True
-    extra: Callable[[Config, Trace, Tensor], Tensor] | None = None
+    words: Callable[[Config, Trace, Tensor], Tensor] | None = None
     pooler: str | None = None
 
 
@@ -50,8 +50,8 @@ def embeddings(c: Config, t: Trace, shape: Shape) -> Tensor:
     width = embedding_width(c, shape)
     with t.scope("embeddings"):
         x = t.embedding("word_embeddings", c.vocab, width)
-        if shape.extra:
-            x = shape.extra(c, t, x)
+        if shape.words:
+            x = shape.words(c, t, x)
         if shape.types:
             x = t.add(x, t.embedding("token_type_embeddings", c.size("type_vocab_size", 2), width))
         if shape.learned_positions:
@@ -69,9 +69,15 @@ def bert_heads(c: Config, *, turned: bool = False) -> Heads:
         raise c.wrong("num_attention_heads", "config_not_divisible", value=c.heads, of=c.hidden)
     decodes = c.flag("is_decoder")
     return Heads(
-        c.heads, c.heads, c.hidden // c.heads, rotary_dim=None if turned else 0, causal=decodes, cached=decodes,
-        dropout=c.number("attention_probs_dropout_prob", 0.0), float32_softmax=False,
-    )  # fmt: skip
+        c.heads,
+        c.heads,
+        c.hidden // c.heads,
+        rotary_dim=None if turned else 0,
+        causal=decodes,
+        cached=decodes,
+        dropout=c.number("attention_probs_dropout_prob", 0.0),
+        float32_softmax=False,
+    )
 
 
 def crossed(t: Trace, x: Tensor, heads: Heads, *, module: str = "crossattention") -> Tensor:
@@ -81,8 +87,18 @@ def crossed(t: Trace, x: Tensor, heads: Heads, *, module: str = "crossattention"
         q = t.linear("self.query", x, heads.query_width, bias=True, split=column(heads.heads))
         k = t.linear("self.key", source, heads.key_width, bias=True, split=column(heads.heads))
         v = t.linear("self.value", source, heads.value_width, bias=True, split=column(heads.heads))
-        out = t.attention(q, k, v, heads=heads.heads, kv_heads=heads.heads, key_dim=heads.head_dim, causal=False,
-                          cross=True, float32_softmax=False, dropout=heads.dropout)  # fmt: skip
+        out = t.attention(
+            q,
+            k,
+            v,
+            heads=heads.heads,
+            kv_heads=heads.heads,
+            key_dim=heads.head_dim,
+            causal=False,
+            cross=True,
+            float32_softmax=False,
+            dropout=heads.dropout,
+        )
         return t.linear("output.dense", out, x.width, bias=True, split=row(heads.heads))
 
 
@@ -90,13 +106,20 @@ def layer_of(c: Config, shape: Shape, heads: Heads, bias: bool = True) -> Callab
     """One layer: attention, attention to an encoder where `add_cross_attention`, feed-forward."""
     drop = c.number("hidden_dropout_prob", 0.0)
     attention = partial(grouped, shape=heads, module="attention", names=NAMES, bias=bias, out_bias=True)
-    mlp = partial(plain, inner=c.inner, module="", names=("intermediate.dense", "output.dense"),
-                  activation=c.text("hidden_act", "gelu"))  # fmt: skip
+    mlp = partial(
+        plain,
+        inner=c.inner,
+        module="",
+        names=("intermediate.dense", "output.dense"),
+        activation=c.text("hidden_act", "gelu"),
+    )
     wrap = pre_norm if shape.is_pre else outer_norm
 
     def with_source(t: Trace, x: Tensor) -> Tensor:
         x = t.norm(BEHIND[0], t.add(x, branch(t, attention(t, x), drop)), style="layer")
-        x = t.norm("crossattention.output.LayerNorm", t.add(x, branch(t, crossed(t, x, heads), drop)), style="layer")
+        x = t.norm(
+            "crossattention.output.LayerNorm", t.add(x, branch(t, crossed(t, x, heads), drop)), style="layer"
+        )
         return t.norm(BEHIND[1], t.add(x, branch(t, mlp(t, x), drop)), style="layer")
 
     if c.flag("add_cross_attention") and not shape.is_pre:
@@ -125,8 +148,18 @@ def pool(t: Trace, name: str, width: int) -> Tensor:
     return t.elementwise("tanh", t.linear(name, t.input(width, Axis.BATCH), width, bias=True))
 
 
-def write_head(c: Config, m: ModelBuilder, *, name: str, dense: str, norm: str, width: int, own_bias: bool = True,
-               tied: bool | None = None, act: str | None = None) -> None:  # fmt: skip
+def write_head(
+    c: Config,
+    m: ModelBuilder,
+    *,
+    name: str,
+    dense: str,
+    norm: str,
+    width: int,
+    own_bias: bool = True,
+    tied: bool | None = None,
+    act: str | None = None,
+) -> None:
     """A dense layer, its norm and the vocabulary's matrix; the bias stands beside the matrix and, where
     the matrix is tied, is the matrix's too (`own_bias`)."""
     tied = c.tied if tied is None else tied
@@ -152,8 +185,13 @@ def roberta_head(c: Config, m: ModelBuilder, width: int) -> None:
     write_head(c, m, name="lm_head", dense="dense", norm="layer_norm", width=width, act="gelu")
 
 
-def sign_up(*types: str, shape: Shape, head: Callable[[Config, ModelBuilder, int], None], turned: bool = False,
-            bias: str | None = None) -> None:  # fmt: skip
+def sign_up(
+    *types: str,
+    shape: Shape,
+    head: Callable[[Config, ModelBuilder, int], None],
+    turned: bool = False,
+    bias: str | None = None,
+) -> None:
     """A body and the model with its head, for types of one shape; `bias` is the field of the projections'."""
 
     def write(c: Config, m: ModelBuilder) -> None:
@@ -196,18 +234,30 @@ def shapes_and_sounds(c: Config, t: Trace, x: Tensor) -> Tensor:
 
 
 sign_up("bert", shape=Shape("bert"), head=bert_head)
-sign_up("ernie", shape=Shape("ernie", extra=task_types), head=bert_head)
-sign_up("roc_bert", shape=Shape("roc_bert", extra=shapes_and_sounds), head=bert_head)
-sign_up("big_bird", shape=Shape("bert", extra=rescaled, pooler="pooler"), head=bert_head, bias="use_bias")
-sign_up("megatron-bert", shape=Shape("bert", ("attention.ln", "ln"), True, "encoder.ln", False), head=bert_head)
-sign_up("roformer", shape=Shape("roformer", width="embedding_size", learned_positions=False), head=bert_head,
-        turned=True)  # fmt: skip
+sign_up("ernie", shape=Shape("ernie", words=task_types), head=bert_head)
+sign_up("roc_bert", shape=Shape("roc_bert", words=shapes_and_sounds), head=bert_head)
+sign_up("big_bird", shape=Shape("bert", words=rescaled, pooler="pooler"), head=bert_head, bias="use_bias")
+sign_up(
+    "megatron-bert", shape=Shape("bert", ("attention.ln", "ln"), True, "encoder.ln", False), head=bert_head
+)
+sign_up(
+    "roformer",
+    shape=Shape("roformer", width="embedding_size", learned_positions=False),
+    head=bert_head,
+    turned=True,
+)
 sign_up("roberta", "camembert", "xlm-roberta", shape=Shape("roberta"), head=roberta_head)
 sign_up("data2vec-text", shape=Shape("data2vec_text"), head=roberta_head)
-sign_up("roberta-prelayernorm", head=roberta_head, shape=Shape(
-    "roberta_prelayernorm", ("attention.LayerNorm", "intermediate.LayerNorm"), True, "LayerNorm"))  # fmt: skip
-sign_up("xlm-roberta-xl", head=roberta_head, shape=Shape(
-    "roberta", ("attention.self_attn_layer_norm", "LayerNorm"), True, "encoder.LayerNorm", False))  # fmt: skip
+sign_up(
+    "roberta-prelayernorm",
+    head=roberta_head,
+    shape=Shape("roberta_prelayernorm", ("attention.LayerNorm", "intermediate.LayerNorm"), True, "LayerNorm"),
+)
+sign_up(
+    "xlm-roberta-xl",
+    head=roberta_head,
+    shape=Shape("roberta", ("attention.self_attn_layer_norm", "LayerNorm"), True, "encoder.LayerNorm", False),
+)
 
 
 def electra_head(c: Config, m: ModelBuilder, width: int) -> None:
@@ -224,7 +274,9 @@ def electra_head(c: Config, m: ModelBuilder, width: int) -> None:
 def rembert_head(c: Config, m: ModelBuilder, width: int) -> None:
     """An output embedding wider than the input's, never tied."""
     wide = c.size("output_embedding_size")
-    write_head(c, m, name="cls.predictions", dense="dense", norm="LayerNorm", width=wide, own_bias=False, tied=False)
+    write_head(
+        c, m, name="cls.predictions", dense="dense", norm="LayerNorm", width=wide, own_bias=False, tied=False
+    )
 
 
 def generation_head(c: Config, m: ModelBuilder, width: int) -> None:
@@ -235,8 +287,11 @@ def generation_head(c: Config, m: ModelBuilder, width: int) -> None:
 
 
 sign_up("electra", shape=Shape("electra", width="embedding_size"), head=electra_head)
-sign_up("rembert", head=rembert_head, shape=Shape(
-    "rembert", width="input_embedding_size", project="encoder.embedding_hidden_mapping_in"))  # fmt: skip
+sign_up(
+    "rembert",
+    head=rembert_head,
+    shape=Shape("rembert", width="input_embedding_size", project="encoder.embedding_hidden_mapping_in"),
+)
 sign_up("bert-generation", shape=Shape("bert", types=False), head=generation_head)
 
 

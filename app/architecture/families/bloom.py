@@ -22,7 +22,9 @@ def bloom(c: Config, m: ModelBuilder) -> None:
 
     def layer(t: Trace, x: Tensor) -> Tensor:
         normed = t.norm("input_layernorm", x, style="layer")
-        mixed = fused(t, normed, heads, module="self_attention", names=("query_key_value", "dense"), bias=True)
+        mixed = fused(
+            t, normed, heads, module="self_attention", names=("query_key_value", "dense"), bias=True
+        )
         x = t.add(normed if is_post else x, branch(t, mixed, drop))
         normed = t.norm("post_attention_layernorm", x, style="layer")
         fed = plain(t, normed, 4 * c.hidden, names=names, activation="gelu_bloom")

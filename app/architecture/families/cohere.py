@@ -19,10 +19,22 @@ def normed_heads(t: Trace, x: Tensor, shape: Heads, *, bias: bool) -> Tensor:
         q = t.linear("q_proj", x, shape.query_width, bias=bias, split=column(shape.heads))
         k = t.linear("k_proj", x, shape.key_width, bias=bias, split=kv_split)
         v = t.linear("v_proj", x, shape.value_width, bias=bias, split=kv_split)
-        q = t.norm("q_norm", q, style="layer_wide", width=shape.head_dim, shape=(shape.heads, shape.head_dim),
-                   split=column(shape.heads))  # fmt: skip
-        k = t.norm("k_norm", k, style="layer_wide", width=shape.head_dim, shape=(shape.kv_heads, shape.head_dim),
-                   split=kv_split)  # fmt: skip
+        q = t.norm(
+            "q_norm",
+            q,
+            style="layer_wide",
+            width=shape.head_dim,
+            shape=(shape.heads, shape.head_dim),
+            split=column(shape.heads),
+        )
+        k = t.norm(
+            "k_norm",
+            k,
+            style="layer_wide",
+            width=shape.head_dim,
+            shape=(shape.kv_heads, shape.head_dim),
+            split=kv_split,
+        )
         q, k = turn(t, q, k, shape)
         out = attend(t, q, k, v, shape)
         return t.linear("o_proj", out, x.width, bias=bias, split=row(shape.heads))

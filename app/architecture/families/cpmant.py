@@ -40,8 +40,18 @@ def attend(t: Trace, tokens: Streams, shape: Shape) -> Streams:
         (project(t, f"project_{name}", tokens[0], shape), project(t, f"project_{name}", tokens[1], shape))
         for name in "qkv"
     )
-    out = t.attention(q, k, v, heads=heads, kv_heads=heads, key_dim=dim, bias=True, float32_softmax=False,
-                      dropout=shape.dropout, kept=KeyValueCache(heads, dim, dim, prompt=count))  # fmt: skip
+    out = t.attention(
+        q,
+        k,
+        v,
+        heads=heads,
+        kv_heads=heads,
+        key_dim=dim,
+        bias=True,
+        float32_softmax=False,
+        dropout=shape.dropout,
+        kept=KeyValueCache(heads, dim, dim, prompt=count),
+    )
     seen = t.product(q, k_p, heads * count, dim)
     out = t.add(out, t.product(seen, v_p, heads * dim, count))
     t.product(q_p, k, heads * count, dim, Axis.TOKENS)
@@ -58,7 +68,9 @@ def layer(t: Trace, x: Tensor, shape: Shape) -> Tensor:
         with t.scope("self_attention"):
             mixed = attend(t, normed, shape)  # type: ignore[arg-type]
             mixed = tuple(  # type: ignore[assignment]
-                t.linear("attention_out", s, shape.hidden, fan_in=shape.heads * shape.dim, split=row(shape.heads))
+                t.linear(
+                    "attention_out", s, shape.hidden, fan_in=shape.heads * shape.dim, split=row(shape.heads)
+                )
                 for s in mixed
             )
         x, p = (t.add(s, branch(t, m, shape.dropout)) for s, m in zip((x, p), mixed, strict=True))
@@ -74,7 +86,9 @@ def feed(t: Trace, x: Tensor, shape: Shape) -> Tensor:
     with t.scope("ffn"):
         gate = t.elementwise("gelu", t.linear("w_in.w_0", x, inner, fan_in=shape.hidden, split=split))
         product = t.multiply(gate, t.linear("w_in.w_1", x, inner, fan_in=shape.hidden, split=split))
-        return t.linear("w_out", branch(t, product, shape.dropout), shape.hidden, fan_in=inner, split=row(inner))
+        return t.linear(
+            "w_out", branch(t, product, shape.dropout), shape.hidden, fan_in=inner, split=row(inner)
+        )
 
 
 @family("cpmant")

@@ -61,10 +61,22 @@ def write_half(c: Config, m: ModelBuilder, half: Half) -> None:
     """Embedding, layers, final norm."""
     bias = c.flag(half.bias, True) if half.bias else True
     drop, source = c.number("dropout", 0.0), c.size("cross_attention_hidden_size", c.hidden)
-    attention = partial(grouped, shape=half_heads(c), names=NAMES, bias=bias, key_bias=bias and half.key_bias,
-                        query_scale=half.query_scale)  # fmt: skip
-    mlp = partial(plain, inner=c.size("decoder_ffn_dim"), module="", names=("fc1", "fc2"),
-                  activation=c.text("activation_function"), inner_dropout=c.number("activation_dropout", 0.0))  # fmt: skip
+    attention = partial(
+        grouped,
+        shape=half_heads(c),
+        names=NAMES,
+        bias=bias,
+        key_bias=bias and half.key_bias,
+        query_scale=half.query_scale,
+    )
+    mlp = partial(
+        plain,
+        inner=c.size("decoder_ffn_dim"),
+        module="",
+        names=("fc1", "fc2"),
+        activation=c.text("activation_function"),
+        inner_dropout=c.number("activation_dropout", 0.0),
+    )
     wrap = pre_norm if half.is_pre else outer_norm
 
     def layer(t: Trace, x: Tensor) -> Tensor:
@@ -74,8 +86,16 @@ def write_half(c: Config, m: ModelBuilder, half: Half) -> None:
     learned = c.flag("use_learned_position_embeddings", True)
     tables = (("embed_positions", c.size(half.rows) + half.offset, Axis.SEQUENCE),) if learned else ()
     norm = "layernorm_embedding" if half.embedding_norm and c.flag("layernorm_embedding", True) else None
-    m.embed("embed_tokens", c.vocab, c.hidden, scale=c.flag("scale_embedding"), tables=tables,
-            sinusoidal=not learned, norm=norm, dropout=drop)  # fmt: skip
+    m.embed(
+        "embed_tokens",
+        c.vocab,
+        c.hidden,
+        scale=c.flag("scale_embedding"),
+        tables=tables,
+        sinusoidal=not learned,
+        norm=norm,
+        dropout=drop,
+    )
     m.stack(c.count("decoder_layers"), layer, width=c.hidden)
     if half.final_norm:
         m.final_norm("layer_norm", c.hidden, style="layer")
@@ -99,7 +119,18 @@ of_class("BlenderbotSmallForCausalLM")(model_of(Half(offset=0)))
 of_class("MarianForCausalLM")(model_of(Half(embedding_norm=False, offset=0)))
 of_class("PegasusForCausalLM")(model_of(Half(True, embedding_norm=False, final_norm=True, offset=0)))
 of_class("BigBirdPegasusForCausalLM")(model_of(Half(True, offset=0, bias="use_bias", ties=False)))
-of_class("WhisperForCausalLM")(model_of(Half(
-    True, embedding_norm=False, final_norm=True, rows="max_target_positions", offset=0, head="proj_out",
-    key_bias=False, query_scale=True)))  # fmt: skip
+of_class("WhisperForCausalLM")(
+    model_of(
+        Half(
+            True,
+            embedding_norm=False,
+            final_norm=True,
+            rows="max_target_positions",
+            offset=0,
+            head="proj_out",
+            key_bias=False,
+            query_scale=True,
+        )
+    )
+)
 family("trocr")(model_of(Half(head="output_projection", query_scale=True)))

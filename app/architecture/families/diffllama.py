@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from ..blocks.attention import Heads, attend, grouped, turn
+from ..blocks.attention import Heads, attend, turn
 from ..blocks.feed_forward import gated
 from ..blocks.residual import branch
 from ..builder import ModelBuilder
@@ -14,14 +14,16 @@ from .registry import decoder
 
 
 def differential(t: Trace, x: Tensor, shape: Heads, *, bias: bool) -> Tensor:
-    """The same scores over two halves of the value heads; half of the results minus lambda times the other."""
+    """The same scores over both halves of the value heads; half of what comes minus lambda times the rest."""
     kv_split, half = column(shape.kv_heads, replicate=True), shape.out_width
     with t.scope("self_attn"):
         q = t.linear("q_proj", x, shape.query_width, bias=bias, split=column(shape.heads))
         k = t.linear("k_proj", x, shape.key_width, bias=bias, split=kv_split)
         v = t.linear("v_proj", x, shape.value_width, bias=bias, split=kv_split)
         q, k = turn(t, q, k, shape)
-        first, second = (t.concat(part, part) for part in t.split(v, v.width // 2, v.width // 2, kind="chunk"))
+        first, second = (
+            t.concat(part, part) for part in t.split(v, v.width // 2, v.width // 2, kind="chunk")
+        )
         once, again = attend(t, q, k, first, shape), attend_again(t, q, k, second, shape)
         left, right = t.split(t.concat(once, again), half, half, kind="chunk")
         names = ("lambda_q1", "lambda_k1", "lambda_q2", "lambda_k2")
@@ -33,7 +35,9 @@ def differential(t: Trace, x: Tensor, shape: Heads, *, bias: bool) -> Tensor:
 
 def attend_again(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads) -> Tensor:
     """Another pass over keys that are cached already."""
-    return t.attention(q, k, v, heads=shape.heads, kv_heads=shape.kv_heads, key_dim=shape.head_dim, cached=False)
+    return t.attention(
+        q, k, v, heads=shape.heads, kv_heads=shape.kv_heads, key_dim=shape.head_dim, cached=False
+    )
 
 
 @decoder("diffllama")
@@ -71,7 +75,9 @@ def million_experts(t: Trace, x: Tensor, c: Config) -> Tensor:
             t.parameter(f"{name}.weight", (count, x.width), Role.EXPERT, experts=count)
             for name in ("down_embed", "up_embed")
         ]
-        routed = t.experts(x, weights, tables, count=count, top_k=top_k, width=1, gated=False, activation=activation(c))
+        routed = t.experts(
+            x, weights, tables, count=count, top_k=top_k, width=1, gated=False, activation=activation(c)
+        )
     return t.add(gated(t, x, c.inner, activation=activation(c), bias=bias), routed)
 
 
@@ -83,8 +89,10 @@ def doge(c: Config, m: ModelBuilder) -> None:
     mlp = partial(million_experts, c=c) if c.flag("is_moe") else swiglu(c, bias=c.flag("mlp_bias"))
 
     def wrap(t: Trace, x: Tensor, mixer: object, feed: object, *, style: str) -> Tensor:
-        for part, norm, weight in ((mixer, "input_layernorm", "input_residual"),
-                                   (feed, "post_attention_layernorm", "post_attention_residual")):  # fmt: skip
+        for part, norm, weight in (
+            (mixer, "input_layernorm", "input_residual"),
+            (feed, "post_attention_layernorm", "post_attention_residual"),
+        ):
             out = branch(t, part(t, t.norm(norm, x, style=style)), drop)  # type: ignore[operator]
             t.hold(t.parameter(weight, (c.hidden,), Role.OTHER))
             x = t.add(t.elementwise("multiply", x), out)

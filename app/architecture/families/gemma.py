@@ -24,7 +24,12 @@ def gemma(c: Config, m: ModelBuilder) -> None:
 
 
 def layered(
-    c: Config, m: ModelBuilder, period: int, qk_norm: str | None, wrap: Callable[..., Tensor] = sandwich, **options: Any
+    c: Config,
+    m: ModelBuilder,
+    period: int,
+    qk_norm: str | None,
+    wrap: Callable[..., Tensor] = sandwich,
+    **options: Any,
 ) -> None:
     """Layers of two kinds: every `period`-th attends to everything, the others to a window."""
     softcap = c.get("attn_logit_softcapping") is not None

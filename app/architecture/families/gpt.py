@@ -36,8 +36,13 @@ def gpt2(c: Config, m: ModelBuilder) -> None:
     """GPT-2: input-major projections with biases, LayerNorm."""
     heads, names = all_heads(c, float32_softmax=False), ("c_attn", "c_proj")
     attention = partial(fused, shape=heads, module="attn", names=names, bias=True, transposed=True)
-    mlp = partial(plain, inner=inner_width(c), names=("c_fc", "c_proj"),
-                  activation=c.text("activation_function"), transposed=True)  # fmt: skip
+    mlp = partial(
+        plain,
+        inner=inner_width(c),
+        names=("c_fc", "c_proj"),
+        activation=c.text("activation_function"),
+        transposed=True,
+    )
     drop = c.number("resid_pdrop", 0.0)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
@@ -71,8 +76,12 @@ def gpt_neo(c: Config, m: ModelBuilder) -> None:
     heads = all_heads(c, dropout=c.number("attention_dropout", 0.0), float32_scores=True)
     names = ("q_proj", "k_proj", "v_proj", "out_proj")
     attention = partial(grouped, shape=heads, module="attn.attention", names=names, out_bias=True)
-    mlp = partial(plain, inner=c.maybe("intermediate_size") or 4 * c.hidden, names=("c_fc", "c_proj"),
-                  activation=c.text("activation_function"))  # fmt: skip
+    mlp = partial(
+        plain,
+        inner=c.maybe("intermediate_size") or 4 * c.hidden,
+        names=("c_fc", "c_proj"),
+        activation=c.text("activation_function"),
+    )
     drop = c.number("resid_dropout", 0.0)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
@@ -88,7 +97,9 @@ def openai_gpt(c: Config, m: ModelBuilder) -> None:
     """GPT (2018): norms outside the residual, no final norm; its implementation keeps no cache."""
     heads, names = all_heads(c, cached=False, float32_softmax=False), ("c_attn", "c_proj")
     attention = partial(fused, shape=heads, module="attn", names=names, bias=True, transposed=True)
-    mlp = partial(plain, inner=4 * c.hidden, names=("c_fc", "c_proj"), activation=c.text("afn"), transposed=True)
+    mlp = partial(
+        plain, inner=4 * c.hidden, names=("c_fc", "c_proj"), activation=c.text("afn"), transposed=True
+    )
     drop = c.number("resid_pdrop", 0.0)
     tables = (("positions_embed", c.size("n_positions"), Axis.SEQUENCE),)
     m.embed("tokens_embed", c.vocab, c.hidden, tables=tables, dropout=c.number("embd_pdrop", 0.0))

@@ -22,14 +22,19 @@ def activation(c: Config) -> str:
     return c.text("hidden_act", "silu")
 
 
-def every(period: int, layers: int, *, first: str = "sliding_attention", last: str = "full_attention") -> list[str]:
+def every(
+    period: int, layers: int, *, first: str = "sliding_attention", last: str = "full_attention"
+) -> list[str]:
     """Layer kinds that repeat: `period` - 1 of the first, then one of the last."""
     return [first if (i + 1) % period else last for i in range(layers)]
 
 
 def windows(c: Config, otherwise: Sequence[str]) -> list[int | None]:
     """The window of each layer, by `layer_types` [otherwise]."""
-    return [c.maybe("sliding_window") if kind == "sliding_attention" else None for kind in c.layer_types(otherwise)]
+    return [
+        c.maybe("sliding_window") if kind == "sliding_attention" else None
+        for kind in c.layer_types(otherwise)
+    ]
 
 
 def stack(
@@ -124,7 +129,9 @@ def smollm3(c: Config, m: ModelBuilder) -> None:
     types = ["sliding_attention" if local and not turned[i] else "full_attention" for i in range(c.layers)]
     window = windows(c, types) if c.flag("use_sliding_window") else None
     attention = partial(grouped, bias=c.flag("attention_bias"))
-    stack(c, m, attention, swiglu(c, bias=c.flag("mlp_bias")), window=window, turned=[bool(i) for i in turned])
+    stack(
+        c, m, attention, swiglu(c, bias=c.flag("mlp_bias")), window=window, turned=[bool(i) for i in turned]
+    )
 
 
 @decoder("helium")
@@ -176,8 +183,10 @@ def apertus(c: Config, m: ModelBuilder) -> None:
     def mlp(t: Trace, x: Tensor) -> Tensor:
         if activation(c) == "xielu":
             with t.scope("mlp.act_fn"):
-                t.hold(*(t.parameter(name, (1,)) for name in ("alpha_p", "alpha_n")),
-                       *(t.parameter(name, (), buffer=True) for name in ("beta", "eps")))  # fmt: skip
+                t.hold(
+                    *(t.parameter(name, (1,)) for name in ("alpha_p", "alpha_n")),
+                    *(t.parameter(name, (), buffer=True) for name in ("beta", "eps")),
+                )
         return plain(t, x, c.inner, activation=activation(c), bias=False)
 
     attention = partial(grouped, bias=c.flag("attention_bias"), qk_norm="head")

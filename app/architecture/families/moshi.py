@@ -10,7 +10,7 @@ from ..config import Config
 from ..operations import Role, Tensor
 from ..trace import Trace
 from .gpt import all_heads
-from .llama import activation, swiglu, windows
+from .llama import activation, swiglu
 from .registry import body, decoder, family
 
 
@@ -24,7 +24,6 @@ def moshi(c: Config, m: ModelBuilder) -> None:
     m.embed("embed_tokens", c.vocab + 1, c.hidden)
     m.stack(c.layers, lambda t, x: pre_norm(t, x, attention, mlp, style="rms_wide"), width=c.hidden)
     m.final_norm("norm", c.hidden, style="rms_wide")
-
 
 
 @decoder("hrm_text")
@@ -53,8 +52,14 @@ def modernbert_decoder_body(c: Config, m: ModelBuilder) -> None:
     every = c.size("global_attn_every_n_layers", 3)
     types = c.layer_types(["sliding_attention" if i % every else "full_attention" for i in range(c.layers)])
     reach = c.size("local_attention", 128) // 2
-    mlp = partial(fused_gated, inner=c.inner, names=("Wi", "Wo"), activation=c.text("hidden_activation"),
-                  bias=c.flag("mlp_bias"), dropout=c.number("mlp_dropout", 0.0))  # fmt: skip
+    mlp = partial(
+        fused_gated,
+        inner=c.inner,
+        names=("Wi", "Wo"),
+        activation=c.text("hidden_activation"),
+        bias=c.flag("mlp_bias"),
+        dropout=c.number("mlp_dropout", 0.0),
+    )
     drop = c.number("attention_dropout", 0.0)
 
     def layer(t: Trace, x: Tensor, kind: str, is_first: bool) -> Tensor:

@@ -53,7 +53,9 @@ def gpt_neox(c: Config, m: ModelBuilder) -> None:
     names = ("input_layernorm", "post_attention_layernorm")
     attention = partial(fused, shape=heads, module="attention", names=("query_key_value", "dense"), bias=bias)
     mlp = partial(plain, inner=c.inner, names=("dense_h_to_4h", "dense_4h_to_h"), activation=activation(c))
-    wrap = partial(parallel if c.flag("use_parallel_residual") else pre_norm, mixer=attention, feed_forward=mlp)
+    wrap = partial(
+        parallel if c.flag("use_parallel_residual") else pre_norm, mixer=attention, feed_forward=mlp
+    )
     drop = c.number("hidden_dropout", 0.0)
 
     m.embed("embed_in", c.vocab, c.hidden, dropout=drop)
@@ -89,8 +91,15 @@ def persimmon(c: Config, m: ModelBuilder) -> None:
     """Persimmon: normalised heads out of a fused projection, squared ReLU."""
     heads = all_heads(c, rotary_dim=Heads.of(c).rotary_dim, dropout=c.number("attention_dropout", 0.0))
     qk_norm = "head" if c.flag("qk_layernorm") else None
-    attention = partial(fused, shape=heads, names=("query_key_value", "dense"), bias=True, qk_norm=qk_norm,
-                        qk_style="layer", qk_names=("q_layernorm", "k_layernorm"))  # fmt: skip
+    attention = partial(
+        fused,
+        shape=heads,
+        names=("query_key_value", "dense"),
+        bias=True,
+        qk_norm=qk_norm,
+        qk_style="layer",
+        qk_names=("q_layernorm", "k_layernorm"),
+    )
     names, drop = ("dense_h_to_4h", "dense_4h_to_h"), c.number("hidden_dropout", 0.0)
     mlp = partial(plain, inner=c.inner, names=names, activation=activation(c), dropout=drop)
 
@@ -100,18 +109,23 @@ def persimmon(c: Config, m: ModelBuilder) -> None:
 
 
 def falcon_heads(c: Config) -> Heads:
-    """One shared key-value head, all of them, or `num_kv_heads` in the newer form, repeated before the cache."""
+    """One shared key-value head, all, or `num_kv_heads` in the newer form, which repeats them first."""
     is_new = c.flag("new_decoder_architecture")
-    if is_new:
-        kv_heads = c.size("num_kv_heads", c.heads)
-    else:
-        kv_heads = 1 if c.flag("multi_query") else c.heads
+    shared = 1 if c.flag("multi_query") else c.heads
+    kv_heads = c.size("num_kv_heads", c.heads) if is_new else shared
     if c.heads % kv_heads:
         raise c.wrong("num_kv_heads", "config_not_divisible", value=kv_heads, of=c.heads)
     alibi = c.flag("alibi")
     drop = c.number("attention_dropout", 0.0)
-    return all_heads(c, kv_heads, rotary_dim=0 if alibi else None, score_bias=alibi, dropout=drop,
-                     float32_softmax=False, kept_heads=c.heads if is_new else 0)  # fmt: skip
+    return all_heads(
+        c,
+        kv_heads,
+        rotary_dim=0 if alibi else None,
+        score_bias=alibi,
+        dropout=drop,
+        float32_softmax=False,
+        kept_heads=c.heads if is_new else 0,
+    )
 
 
 @decoder("falcon", prefix="transformer")
@@ -121,9 +135,16 @@ def falcon(c: Config, m: ModelBuilder) -> None:
     norms = c.maybe("num_ln_in_parallel_attn", least=0)
     if norms is None and c.flag("new_decoder_architecture"):
         norms = 2
-    attention = partial(fused, shape=heads, module="self_attention", names=("query_key_value", "dense"), bias=bias)
-    mlp = partial(plain, inner=c.maybe("ffn_hidden_size") or 4 * c.hidden, names=("dense_h_to_4h", "dense_4h_to_h"),
-                  activation=c.text("activation"), bias=bias)  # fmt: skip
+    attention = partial(
+        fused, shape=heads, module="self_attention", names=("query_key_value", "dense"), bias=bias
+    )
+    mlp = partial(
+        plain,
+        inner=c.maybe("ffn_hidden_size") or 4 * c.hidden,
+        names=("dense_h_to_4h", "dense_4h_to_h"),
+        activation=c.text("activation"),
+        bias=bias,
+    )
     drop = c.number("hidden_dropout", 0.0)
 
     def layer(t: Trace, x: Tensor) -> Tensor:

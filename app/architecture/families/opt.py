@@ -36,8 +36,16 @@ def fairseq_layer(
     attention = partial(grouped, shape=heads, names=NAMES, bias=bias, query_scale=query_scale)
 
     def mlp(t: Trace, x: Tensor) -> Tensor:
-        return plain(t, x, inner, module="", names=("fc1", "fc2"), activation=activation, bias=bias,
-                     inner_dropout=inner_dropout)  # fmt: skip
+        return plain(
+            t,
+            x,
+            inner,
+            module="",
+            names=("fc1", "fc2"),
+            activation=activation,
+            bias=bias,
+            inner_dropout=inner_dropout,
+        )
 
     wrap = pre_norm if is_pre else outer_norm
     return lambda t, x: wrap(t, x, attention, mlp, names=NORMS, style=style, dropout=dropout)
@@ -127,8 +135,9 @@ def biogpt(c: Config, m: ModelBuilder) -> None:
 def ctrl(c: Config, m: ModelBuilder) -> None:
     """CTRL (arXiv 1909.05858): sinusoidal positions, scaled embedding."""
     heads = all_heads(c, dropout=0.0, float32_softmax=False)
-    attention = partial(grouped, shape=heads, module="multi_head_attention", names=("Wq", "Wk", "Wv", "dense"),
-                        bias=True)  # fmt: skip
+    attention = partial(
+        grouped, shape=heads, module="multi_head_attention", names=("Wq", "Wk", "Wv", "dense"), bias=True
+    )
     mlp = partial(plain, inner=c.size("dff"), module="ffn", names=("0", "2"), activation="relu")
     drop, names = c.number("resid_pdrop", 0.0), ("layernorm1", "layernorm2")
 

@@ -15,12 +15,20 @@ from .registry import decoder
 def phi(c: Config, m: ModelBuilder) -> None:
     """Phi-1 to Phi-2 (arXiv 2309.05463): one norm before both halves, biases everywhere."""
     qk_norm = "head" if c.flag("qk_layernorm") else None
-    attention = partial(grouped, names=("q_proj", "k_proj", "v_proj", "dense"), bias=True, qk_norm=qk_norm,
-                        qk_style="layer", qk_names=("q_layernorm", "k_layernorm"))  # fmt: skip
+    attention = partial(
+        grouped,
+        names=("q_proj", "k_proj", "v_proj", "dense"),
+        bias=True,
+        qk_norm=qk_norm,
+        qk_style="layer",
+        qk_names=("q_layernorm", "k_layernorm"),
+    )
     mlp = partial(plain, inner=c.inner, names=("fc1", "fc2"), activation=activation(c))
     embed = {"dropout": c.number("embd_pdrop", 0.0)}
     drop = c.number("resid_pdrop", 0.0)
-    stack(c, m, attention, mlp, wrap=parallel, style="layer", final="final_layernorm", embed=embed, dropout=drop)
+    stack(
+        c, m, attention, mlp, wrap=parallel, style="layer", final="final_layernorm", embed=embed, dropout=drop
+    )
 
 
 @decoder("phi3")

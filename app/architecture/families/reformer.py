@@ -13,7 +13,7 @@ from .registry import family
 
 
 def hashed(t: Trace, x: Tensor, shape: Heads) -> Tensor:
-    """Queries that are their own keys, compared within buckets of one hash; the layer's input is remembered."""
+    """Queries that are their own keys, compared within buckets of a hash; the layer's input is kept."""
     with t.scope("attention"):
         q = t.linear("self_attention.query_key", x, shape.query_width, split=column(shape.heads))
         v = t.linear("self_attention.value", x, shape.value_width, split=column(shape.heads))
@@ -43,14 +43,30 @@ def reformer(c: Config, m: ModelBuilder) -> None:
     types = c.items("attn_layers") or ["local", "lsh"] * 3
     if not all(kind in ("local", "lsh") for kind in types):
         raise c.wrong("attn_layers", "config_not_list", value=str(types)[:40])
-    dim, drop, kept = c.size("attention_head_size"), c.number("hidden_dropout_prob", 0.0), KeyValueCache(1, c.hidden, 0)
-    mlp = partial(plain, inner=c.size("feed_forward_size"), module="feed_forward", names=("dense.dense", "output.dense"),
-                  activation=c.text("hidden_act", "relu"))  # fmt: skip
+    dim, drop, kept = (
+        c.size("attention_head_size"),
+        c.number("hidden_dropout_prob", 0.0),
+        KeyValueCache(1, c.hidden, 0),
+    )
+    mlp = partial(
+        plain,
+        inner=c.size("feed_forward_size"),
+        module="feed_forward",
+        names=("dense.dense", "output.dense"),
+        activation=c.text("hidden_act", "relu"),
+    )
     norms = ("attention.layer_norm", "feed_forward.layer_norm")
 
     def layer(t: Trace, x: Tensor, kind: str) -> Tensor:
-        shape = Heads(c.heads, c.heads, dim, rotary_dim=0, chunk=c.size(f"{kind}_attn_chunk_length", 64),
-                      dropout=c.number(f"{kind}_attention_probs_dropout_prob", 0.0), kept=kept)  # fmt: skip
+        shape = Heads(
+            c.heads,
+            c.heads,
+            dim,
+            rotary_dim=0,
+            chunk=c.size(f"{kind}_attn_chunk_length", 64),
+            dropout=c.number(f"{kind}_attention_probs_dropout_prob", 0.0),
+            kept=kept,
+        )
         mixer = partial(hashed if kind == "lsh" else local, shape=shape)
         return pre_norm(t, x, mixer, mlp, names=norms, style="layer", dropout=drop)
 

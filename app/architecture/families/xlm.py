@@ -23,7 +23,9 @@ def xlm(c: Config, m: ModelBuilder) -> None:
     has_languages = c.size("n_langs", 1) > 1 and c.flag("use_lang_emb", True)
 
     def embed(t: Trace) -> Tensor:
-        places = t.embedding("position_embeddings", c.size("max_position_embeddings"), c.hidden, axis=Axis.SEQUENCE)
+        places = t.embedding(
+            "position_embeddings", c.size("max_position_embeddings"), c.hidden, axis=Axis.SEQUENCE
+        )
         x = t.add(t.embedding("embeddings", c.vocab, c.hidden), places)
         if has_languages:
             t.hold(t.parameter("lang_embeddings.weight", (c.size("n_langs"), c.hidden), Role.EMBEDDING))
@@ -33,7 +35,9 @@ def xlm(c: Config, m: ModelBuilder) -> None:
         return t.add(x, branch(t, grouped(t, x, heads, module="", names=names, bias=True), drop))
 
     def feed(t: Trace, x: Tensor) -> Tensor:
-        return t.add(x, plain(t, x, 4 * c.hidden, module="", names=("lin1", "lin2"), activation=act, dropout=drop))
+        return t.add(
+            x, plain(t, x, 4 * c.hidden, module="", names=("lin1", "lin2"), activation=act, dropout=drop)
+        )
 
     def norm(t: Trace, x: Tensor) -> Tensor:
         return t.norm("", x, style="layer")
@@ -42,7 +46,12 @@ def xlm(c: Config, m: ModelBuilder) -> None:
     m.notes["kind"] = "encoder"
     with m.prefix("transformer"):
         m.single("embedding", embed)
-        for name, write in (("attentions", attend), ("layer_norm1", norm), ("ffns", feed), ("layer_norm2", norm)):
+        for name, write in (
+            ("attentions", attend),
+            ("layer_norm1", norm),
+            ("ffns", feed),
+            ("layer_norm2", norm),
+        ):
             m.stack(c.layers, write, width=c.hidden, name=f"{name}.{{}}")
     m.head("pred_layer.proj", c.hidden, c.vocab, tied=c.tied, bias=True)
 
@@ -55,14 +64,28 @@ def relative_attention(t: Trace, x: Tensor, heads: int, dim: int) -> Tensor:
     width = heads * dim
     stored = (x.width, heads, dim)
     with t.scope("rel_attn"):
-        q, k, v = (t.linear(n, x, width, module=False, stored=stored, split=column(heads, width)) for n in "qkv")
+        q, k, v = (
+            t.linear(n, x, width, module=False, stored=stored, split=column(heads, width)) for n in "qkv"
+        )
         places = t.input(2 * x.width)
         r = t.linear("r", places, width, module=False, stored=stored, fan_in=x.width, axis=Axis.TOKENS)
         biases = ("r_r_bias", "r_s_bias", "r_w_bias")
-        t.hold(*(t.parameter(name, (heads, dim)) for name in biases), t.parameter("seg_embed", (2, heads, dim)))
+        t.hold(
+            *(t.parameter(name, (heads, dim)) for name in biases), t.parameter("seg_embed", (2, heads, dim))
+        )
         t.product(t.elementwise("add", q), r, 2 * heads, dim, Axis.PAIRS)
-        out = t.attention(t.elementwise("add", q), k, v, heads=heads, kv_heads=heads, key_dim=dim, bias=True,
-                          float32_softmax=False, causal=False, kept=KeyValueCache(1, x.width, 0))  # fmt: skip
+        out = t.attention(
+            t.elementwise("add", q),
+            k,
+            v,
+            heads=heads,
+            kv_heads=heads,
+            key_dim=dim,
+            bias=True,
+            float32_softmax=False,
+            causal=False,
+            kept=KeyValueCache(1, x.width, 0),
+        )
         return t.linear("o", out, x.width, module=False, stored=stored, split=row(heads))
 
 
@@ -73,7 +96,9 @@ def xlnet(c: Config, m: ModelBuilder) -> None:
     if c.hidden % c.heads:
         raise c.wrong("n_head", "config_not_divisible", value=c.heads, of=c.hidden)
     heads, dim, inner = c.heads, c.size("d_head", c.hidden // c.heads), c.size("d_inner")
-    mlp = partial(plain, inner=inner, module="ff", names=("layer_1", "layer_2"), activation=act, inner_dropout=drop)
+    mlp = partial(
+        plain, inner=inner, module="ff", names=("layer_1", "layer_2"), activation=act, inner_dropout=drop
+    )
 
     def layer(t: Trace, x: Tensor) -> Tensor:
         mixed = branch(t, relative_attention(t, x, heads, dim), drop)
@@ -113,8 +138,13 @@ def xmod(c: Config, m: ModelBuilder) -> None:
     """X-MOD (arXiv 2205.06266): RoBERTa with an adapter for every language, norms before or behind."""
     is_pre, drop, heads = c.flag("pre_norm"), c.number("hidden_dropout_prob", 0.0), bert_heads(c)
     attention = partial(grouped, shape=heads, module="attention", names=NAMES, bias=True)
-    mlp = partial(plain, inner=c.inner, module="", names=("intermediate.dense", "output.dense"),
-                  activation=c.text("hidden_act", "gelu"))  # fmt: skip
+    mlp = partial(
+        plain,
+        inner=c.inner,
+        module="",
+        names=("intermediate.dense", "output.dense"),
+        activation=c.text("hidden_act", "gelu"),
+    )
     norms = ("attention.output.LayerNorm", "output.LayerNorm")
 
     def half(t: Trace, x: Tensor, write: object, norm: str, adapts: bool) -> Tensor:
