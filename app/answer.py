@@ -1,16 +1,18 @@
 """From an estimate to the answer that people and programs read: exact integers, and strings beside them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from .memory.estimate import Estimate, Rank, Term
+from .memory.estimate import Estimate, Fit, Rank, Term
 from .memory.requests import Model
 from .messages import Language, Message, catalogue
 from .units import Unit, human
 
 # Of a training answer the strings show each of these at its own largest moment, not at the peak's.
 SHOWN_AT_MAXIMUM: Final = ("model_weights", "gradients", "optimizer_states", "activation_memory")
+
+_FIT: Final = tuple(field.name for field in fields(Fit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def render(
     if ranges := _ranges(fullest, total_name):
         answer["memory_range_bytes"] = ranges
     if estimate.fit is not None:
-        answer["fit"] = asdict(estimate.fit)
+        answer["fit"] = {name: getattr(estimate.fit, name) for name in _FIT}
     answer.update((key, value) for key, value in estimate.extra.items() if key != "trainable_parameters")
     return answer
 

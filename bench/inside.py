@@ -1,11 +1,14 @@
 """In this process: the pure estimate, a new configuration, the handlers."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, request
+from flask.testing import EnvironBuilder
 
 from app.api.application import create_app
 from app.architecture import read_config
@@ -46,13 +49,17 @@ def rows() -> Iterator[Row]:
     asked = inference_question(BODY, lookup).request
     yield "pure estimate, registry model", best_of(_estimates(asked), 200), 100
     yield "new config.json, 61 layers and 256 experts, and its estimate", best_of(_new_config, 5), 5000
-    client = echo().test_client()
-    yield "bare Flask echo, in process", best_of(lambda: client.post("/echo", json=BODY), 300), None
-    service = create_app(settings).test_client()
-    yield "POST /api/memory/inference, in process", best_of(_posts(service, "inference", BODY), 200), None
+    yield "bare Flask echo, in process", best_of(_posts(echo(), "/echo", BODY), 300), None
+    service = create_app(settings)
+    inference = _posts(service, "/api/memory/inference", BODY)
+    yield "POST /api/memory/inference, in process", best_of(inference, 200), None
     items = [{**BODY, "batch_size": n, "sequence_length": 128 * (n % 32 + 1)} for n in range(1, 1001)]
     compare = {"calculation_type": "inference", "configurations": items}
-    yield "compare of 1000 configurations", best_of(_posts(service, "compare", compare), 1, 5), 150_000
+    yield (
+        "compare of 1000 configurations",
+        best_of(_posts(service, "/api/memory/compare", compare), 1, 5),
+        150_000,
+    )
 
 
 def _estimates(asked: Any) -> Callable[[], object]:
@@ -74,10 +81,18 @@ def _new_config() -> object:
     return estimate_inference(InferenceRequest(Model(architecture, "big")))
 
 
-def _posts(client: Any, path: str, body: Any) -> Callable[[], object]:
+def _posts(app: Flask, path: str, body: Any) -> Callable[[], object]:
+    """A call of the WSGI application itself, as a server makes it."""
+    data = json.dumps(body).encode()
+    environ = EnvironBuilder(
+        app, path, method="POST", data=data, content_type="application/json"
+    ).get_environ()
+
     def post() -> object:
-        reply = client.post(f"/api/memory/{path}", json=body)
-        assert reply.status_code == 200, reply.get_data(as_text=True)[:500]
-        return reply
+        statuses: list[str] = []
+        reply = app({**environ, "wsgi.input": BytesIO(data)}, lambda status, *_: statuses.append(status))
+        content = b"".join(reply)
+        assert statuses == ["200 OK"], content[:500]
+        return content
 
     return post

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, ClassVar, cast
 
 import marshmallow as ma
@@ -55,9 +56,13 @@ class StrictSchema(ma.Schema):
     def _missing(self, data: Mapping[str, Any], prefix: str) -> list[Problem]:
         return [
             Problem(prefix + name, Message("is_missing", {"field": prefix + name}))
-            for name, field in self.load_fields.items()
-            if field.required and name not in data
+            for name in self._required
+            if name not in data
         ]
+
+    @cached_property
+    def _required(self) -> tuple[str, ...]:
+        return tuple(name for name, field in self.load_fields.items() if field.required)
 
 
 class QuerySchema(StrictSchema):

@@ -146,6 +146,9 @@ class Text(Strict, ma.fields.String):
         return value
 
 
+_TEXT: Final = Text()
+
+
 class Choice(Text):
     """One of an enumeration, matched without regard to case and to `-`, `_`, `.` and spaces."""
 
@@ -196,7 +199,7 @@ class TextOrObject(Strict):
             return value if self.schema is None else examine(self.schema, value, path)
         if not isinstance(value, str):
             raise rejected(path, "not_text_or_object")
-        return Text().accept(value, path)
+        return _TEXT.accept(value, path)
 
 
 def examine(schema: Any, value: dict[str, Any], path: str) -> dict[str, Any]:
@@ -242,4 +245,4 @@ class Texts(Strict, ma.fields.List[Any]):
             return self.word
         if not isinstance(value, list) or len(value) > self.most:
             raise rejected(path, "not_texts", most=self.most)
-        return tuple(Text().accept(item, f"{path}[{index}]") for index, item in enumerate(value))
+        return tuple(_TEXT.accept(item, f"{path}[{index}]") for index, item in enumerate(value))
