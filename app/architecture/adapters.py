@@ -66,6 +66,8 @@ def adapter_size(op: Adaptable, rank: int) -> int:
             return rank * (op.channels_in // op.groups * op.kernel + op.channels_out)
 
 
-def lora_parameters(sections: Iterable[Section], rank: int, target_modules: str | Sequence[str] = "all-linear") -> int:
+def lora_parameters(
+    sections: Iterable[Section], rank: int, target_modules: str | Sequence[str] = "all-linear"
+) -> int:
     """Trainable parameters of adapters of `rank` on the chosen modules."""
     return sum(t.count * adapter_size(t.operation, rank) for t in targets(tuple(sections), target_modules))

@@ -12,7 +12,16 @@ from .operations import Attention, Convolution, KeyValueCache, Scan, State
 from .sections import Section
 
 Form = Literal["transformers", "compact"]
-ELEMENT_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "int32": 4, "int8": 1, "uint8": 1}
+ELEMENT_BYTES = {
+    "float64": 8,
+    "float32": 4,
+    "bfloat16": 2,
+    "float16": 2,
+    "int64": 8,
+    "int32": 4,
+    "int8": 1,
+    "uint8": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +102,13 @@ def cache_bytes(
 
 
 def bytes_per_token(sections: Iterable[Section], dtype: str) -> int:
-    """Bytes that one more token adds while no window is full; its share of a compressed entry, rounded down."""
+    """Bytes that one more token adds while no window is full; its share of a compressed entry down."""
     return sum(
         layer.count * token_bytes(layer.keys_values, dtype)
-        + sum(layer.count * ELEMENT_BYTES[dtype] * part.width // part.rate for part in layer.keys_values.compressed)
+        + sum(
+            layer.count * ELEMENT_BYTES[dtype] * part.width // part.rate
+            for part in layer.keys_values.compressed
+        )
         for layer in layers(sections)
         if layer.keys_values and not layer.keys_values.cross
     )

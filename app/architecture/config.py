@@ -21,9 +21,10 @@ LARGEST_SIZE: Final = 2**31
 LARGEST_COUNT: Final = 2**14
 
 # The types whose configuration classes refuse heads that don't divide the hidden size; others round down.
-EVEN_HEADS: Final = frozenset(
-    "llama arcee cwm gemma2 gemma3_text vaultgemma gpt_neox hrm_text hyperclovax internlm3 iquestcoder jais2".split()
-)
+EVEN_HEADS: Final = frozenset({
+    "arcee", "cwm", "gemma2", "gemma3_text", "gpt_neox", "hrm_text", "hyperclovax", "internlm3", "iquestcoder",
+    "jais2", "llama", "vaultgemma",
+})  # fmt: skip
 
 
 @cache
@@ -98,7 +99,9 @@ class Config:
         if isinstance(value, bool) or not isinstance(value, int):
             raise fail(self._full(name), "config_not_whole", value=_shown(value))
         if not least <= value <= LARGEST_SIZE:
-            raise fail(self._full(name), "config_out_of_range", value=_shown(value), least=least, most=LARGEST_SIZE)
+            raise fail(
+                self._full(name), "config_out_of_range", value=_shown(value), least=least, most=LARGEST_SIZE
+            )
         return value
 
     def count(self, name: str, otherwise: int | None = None, *, least: int = 1) -> int:

@@ -66,7 +66,7 @@ def find_type(config: Mapping[str, Any], settled: Settled | None = None) -> str:
 
 
 def writer(config: Mapping[str, Any], model_type: str) -> Writer | None:
-    """Who writes the model down: by its class where that decides; a class without a head is the body alone."""
+    """Who writes the model down: by its class where that decides; a class without a head is the body."""
     stated = stated_class(config)
     classes = defaults().get(model_type, {}).get("classes", {})
     if stated in CLASSES:

@@ -208,7 +208,14 @@ def grouped(
             q, k = turn(t, q, k, shape)
         if qk_norm:
             q, k = (
-                t.norm(name, x, style=qk_style, bias=qk_bias, weight=qk_weight, width=_norm_width(shape, x, qk_norm))
+                t.norm(
+                    name,
+                    x,
+                    style=qk_style,
+                    bias=qk_bias,
+                    weight=qk_weight,
+                    width=_norm_width(shape, x, qk_norm),
+                )
                 for name, x in zip(qk_names, (q, k), strict=True)
             )
         if not norm_last:
@@ -222,7 +229,9 @@ def grouped(
         if out_norm:
             out = t.norm(out_norm, out, style=qk_style)
         if gate:
-            scores = t.linear(gate, x, gate_width or shape.out_width, bias=gate_bias, split=column(shape.heads))
+            scores = t.linear(
+                gate, x, gate_width or shape.out_width, bias=gate_bias, split=column(shape.heads)
+            )
             out = t.multiply(out, t.elementwise(gate_kind, scores))
         return t.linear(
             o_name, out, width or x.width, bias=bias if out_bias is None else out_bias, split=row(shape.heads)

@@ -102,17 +102,42 @@ def fused_experts(
     parts = (Part(inner, inner),) * (2 if gated else 1)
     with t.scope(module):
         stacked = [
-            t.parameter(names[0], up_shape, Role.EXPERT, split=Split(up_dim, parts), experts=count,
-                        transposed=transposed),
-            t.parameter(names[1], down_shape, Role.EXPERT, split=Split(down_dim, (Part(0, inner),)), experts=count,
-                        transposed=transposed),
-        ]  # fmt: skip
+            t.parameter(
+                names[0],
+                up_shape,
+                Role.EXPERT,
+                split=Split(up_dim, parts),
+                experts=count,
+                transposed=transposed,
+            ),
+            t.parameter(
+                names[1],
+                down_shape,
+                Role.EXPERT,
+                split=Split(down_dim, (Part(0, inner),)),
+                experts=count,
+                transposed=transposed,
+            ),
+        ]
         if bias:
-            stacked.insert(1, t.parameter(f"{names[0]}_bias", (count, wide), Role.BIAS, split=Split(1, parts),
-                                          experts=count))  # fmt: skip
+            stacked.insert(
+                1,
+                t.parameter(
+                    f"{names[0]}_bias", (count, wide), Role.BIAS, split=Split(1, parts), experts=count
+                ),
+            )
             stacked.append(t.parameter(f"{names[1]}_bias", (count, x.width), Role.BIAS, experts=count))
-        return t.experts(x, weights, stacked, count=count, top_k=top_k, width=inner, gated=gated,
-                         activation=activation, biased=bias)  # fmt: skip
+        return t.experts(
+            x,
+            weights,
+            stacked,
+            count=count,
+            top_k=top_k,
+            width=inner,
+            gated=gated,
+            activation=activation,
+            biased=bias,
+        )
 
 
 def router(
@@ -178,11 +203,30 @@ def sparse(
     module, which an adapter can name.
     """
     with t.scope(module):
-        weights = router(t, x, count, top_k, name=gate, correction=correction, correction_shape=correction_shape,
-                         correction_buffer=correction_buffer, scoring=scoring, bias=router_bias,
-                         module=router_module)  # fmt: skip
-        out = fused_experts(t, x, weights, count=count, top_k=top_k, inner=inner, activation=activation,
-                            bias=bias, transposed=transposed)  # fmt: skip
+        weights = router(
+            t,
+            x,
+            count,
+            top_k,
+            name=gate,
+            correction=correction,
+            correction_shape=correction_shape,
+            correction_buffer=correction_buffer,
+            scoring=scoring,
+            bias=router_bias,
+            module=router_module,
+        )
+        out = fused_experts(
+            t,
+            x,
+            weights,
+            count=count,
+            top_k=top_k,
+            inner=inner,
+            activation=activation,
+            bias=bias,
+            transposed=transposed,
+        )
         if shared_inner:
             beside = gated(t, x, shared_inner, module=shared_name, activation=activation, bias=shared_bias)
             if shared_gate:

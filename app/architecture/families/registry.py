@@ -83,7 +83,9 @@ def decoder(
                 write(config, model)
             kinds = (after or softcap)(config)
             biased = bias if isinstance(bias, bool) else bias(config)
-            model.head(head, model.hidden_size, config.vocab, tied=ties and config.tied, bias=biased, after=kinds)
+            model.head(
+                head, model.hidden_size, config.vocab, tied=ties and config.tied, bias=biased, after=kinds
+            )
 
         family(*model_types)(whole)
         return write
