@@ -213,8 +213,12 @@ class Trace:
         channels_in: int | None = None,
         state: State | None = None,
         split: Split | None = None,
+        per_row: int = 1,
     ) -> Tensor:
-        """A convolution over `kernel` extents; depthwise when `groups` equals the channels."""
+        """A convolution over `kernel` extents; depthwise when `groups` equals the channels.
+
+        `per_row`: positions of its output that one row stands for, where later layers are coarser.
+        """
         channels_in = channels_in or x.width
         shape = (channels_out, channels_in // groups, *kernel)
         parameters = [self.parameter(f"{name}.weight", shape, Role.CONVOLUTION, split=split)]
@@ -223,7 +227,7 @@ class Trace:
         reach = 1
         for extent in kernel:
             reach *= extent
-        out = self.tensor(channels_out, axis or x.axis)
+        out = self.tensor(channels_out * per_row, axis or x.axis)
         return self._add(
             Convolution(
                 self.path(name), (x,), (out,), tuple(parameters), channels_in, channels_out, reach, groups, state

@@ -268,7 +268,8 @@ def fsmt(c: Config, m: ModelBuilder) -> None:
     m.hidden_size, m.vocab_size = c.size("d_model"), target
     with m.prefix("model"):
         with m.prefix("encoder"):
-            embed(c, m, line, "encoder", rows=c.size("src_vocab_size"), tied=False)
+            rows = target if c.tied else c.size("src_vocab_size")
+            embed(c, m, line, "encoder", rows=rows, tied=False)
             with m.component("encoder"):
                 encoder(c, m, line)
         with m.prefix("decoder"):
