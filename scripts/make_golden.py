@@ -33,6 +33,7 @@ def compact(case: Case) -> Case:
         "config": case["config"],
         "class": case["class"],
         "tensors": len(tensors),
+        "tied": case["tied"],
         "parameters": sum(prod(shape) for shape, is_parameter in tensors.values() if is_parameter),
         "digest": digest((name, shape, kind) for name, (shape, kind) in tensors.items()),
         "cache": [[p["batch"], p["length"], p["bytes"]] for p in points if p and "failed" not in p],

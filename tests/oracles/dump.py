@@ -24,7 +24,7 @@ from .variations import variations
 
 FLOPS_AT = (2, 80)
 SECONDS_PER_TYPE = 300
-LARGEST_WITH_VALUES = 50_000_000  # parameters
+LARGEST_WITH_VALUES = 150_000_000  # parameters
 ATTENTION_NAMES = (
     ("q_proj", "v_proj"), ("query_key_value",), ("qkv_proj",), ("c_attn",), ("query", "value"), ("q", "v"),
     ("Wqkv",), ("kv_a_proj_with_mqa", "kv_b_proj"), ("in_proj",), ("q_lin", "v_lin"),
@@ -61,8 +61,7 @@ def cache_case(model: PreTrainedModel, batch: int, length: int) -> dict[str, Any
     if layers is None:
         return None
     tensors = [[[t.shape, real_model.dtype_name(t.dtype), label] for label, t in layer] for layer in layers]
-    once = {id(tensor): tensor.nbytes for layer in layers for _, tensor in layer}  # deepseek_v4: keys are values
-    total = sum(once.values())
+    total = real_model.bytes_of(layers)
     return {"batch": batch, "length": length, "bytes": total, "layers": tensors}
 
 

@@ -61,10 +61,11 @@ def parameters(model: nn.Module) -> dict[str, Shape]:
     return {name: tuple(value.shape) for name, value in model.named_parameters()}
 
 
-def tied_names(model: nn.Module) -> list[str]:
-    """Second names of tied parameters."""
-    once = dict(model.named_parameters())
-    return [name for name, _ in model.named_parameters(remove_duplicate=False) if name not in once]
+def tied_names(model: nn.Module) -> dict[str, str]:
+    """Second name of a tied parameter → the name that it is listed under."""
+    owners = {id(value): name for name, value in model.named_parameters()}
+    every = model.named_parameters(remove_duplicate=False)
+    return {name: owners[id(value)] for name, value in every if owners[id(value)] != name}
 
 
 def buffers(model: nn.Module) -> dict[str, tuple[Shape, str]]:
@@ -146,8 +147,12 @@ def filled_cache(model: PreTrainedModel, batch: int, length: int) -> list[Layer]
 
 def cache_bytes(model: PreTrainedModel, batch: int, length: int) -> int:
     """Bytes of all tensors kept after a forward pass over `length` tokens."""
-    layers = filled_cache(model, batch, length) or []
-    return sum(tensor.nbytes for layer in layers for _, tensor in layer)
+    return bytes_of(filled_cache(model, batch, length) or [])
+
+
+def bytes_of(layers: list[Layer]) -> int:
+    """A tensor held under two names once (deepseek_v4: the keys are the values)."""
+    return sum({id(tensor): tensor.nbytes for layer in layers for _, tensor in layer}.values())
 
 
 def flops_by_operation(model: PreTrainedModel, batch: int, length: int) -> dict[str, int]:

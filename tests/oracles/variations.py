@@ -174,6 +174,42 @@ def draw_field(name: str, default: Any, base: PreTrainedConfig, sizes: Sizes, rn
     return default
 
 
+def rope_by_axis(drawn: Config, base: PreTrainedConfig) -> Config:
+    """glm4v: half of a head is rotated, split over time, height and width."""
+    hidden, heads = (drawn.get(name, getattr(base, name)) for name in ("hidden_size", "num_attention_heads"))
+    quarter = hidden // heads // 4
+    sections = [quarter - 2 * (quarter // 3), quarter // 3, quarter // 3]
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
+    return {"rope_parameters": rope | {"mrope_section": sections}}
+
+
+def alternating(drawn: Config, *kinds: str) -> list[str]:
+    return [kinds[index % len(kinds)] for index in range(drawn["num_hidden_layers"])]
+
+
+ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+# What published configs state and the library's own default lacks.
+STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
+    "glm4v_text": rope_by_axis,
+    "lfm2_moe": lambda drawn, base: {"layer_types": alternating(drawn, "conv", "full_attention")},
+    "qwen4_exp_text": lambda drawn, base: {
+        "layer_types": alternating(drawn, "linear_attention", "full_attention"),
+        "indexer_n_heads": 4,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 16,
+        "indexer_budget": 8,
+        "indexer_compress_ratio": 4,
+    },
+    "dbrx": lambda drawn, base: {
+        "attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0, "kv_n_heads": 2},
+        "ffn_config": {"ffn_hidden_size": 96, "moe_num_experts": 4, "moe_top_k": 2},
+    },
+    "cohere_compass_text": lambda drawn, base: {
+        "rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}
+    },
+}
+
+
 def draw_fields(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: int | None) -> Config:
     """Overrides for one config class, sub-configs aside; `boldness` is the probability of each change."""
     sizes = draw_sizes(rng, boldness, text_hidden)
@@ -184,7 +220,8 @@ def draw_fields(config_class: ConfigClass, rng: Random, boldness: float, text_hi
     pad, vocab = getattr(base, "pad_token_id", None), drawn.get("vocab_size")
     if isinstance(pad, int) and vocab and pad >= vocab:
         drawn["pad_token_id"] = 0
-    return drawn
+    state = STATED.get(base.model_type)
+    return drawn | (state(drawn, base) if state else {})
 
 
 def draw(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: int | None = None) -> Config:
