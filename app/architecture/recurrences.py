@@ -55,7 +55,7 @@ def lightning(op: Scan, batch: int, length: int) -> int:
 
 
 def elementwise(op: Scan, batch: int, length: int) -> int:
-    """No matrix products at all: RG-LRU, RWKV-4."""
+    """No matrix products at all: RG-LRU, RWKV-4, convolutions with weights made for each token."""
     return 0
 
 
@@ -67,6 +67,7 @@ PARALLEL: Final[dict[str, Callable[[Scan, int, int], int]]] = {
     "lightning": lightning,
     "rg_lru": elementwise,
     "rwkv": elementwise,
+    "dynamic_convolution": elementwise,
 }
 
 

@@ -11,7 +11,14 @@ from ..trace import Trace, column, columns, row
 
 
 def short_convolution(
-    t: Trace, x: Tensor, kernel: int, *, name: str = "conv1d", bias: bool = True, units: int = 1, split: bool = True
+    t: Trace,
+    x: Tensor,
+    kernel: int,
+    *,
+    name: str = "conv1d",
+    bias: bool = True,
+    units: int = 1,
+    dtype: str | None = None,
 ) -> Tensor:
     """A depthwise causal convolution, which remembers its last `kernel` inputs."""
     return t.convolution(
@@ -21,8 +28,8 @@ def short_convolution(
         kernel=(kernel,),
         groups=x.width,
         bias=bias,
-        state=State("conv", (x.width, kernel), None, units),
-        split=column(units) if split else None,
+        state=State("conv", (x.width, kernel), dtype, units),
+        split=column(units),
     )
 
 
