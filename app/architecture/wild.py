@@ -84,7 +84,7 @@ def settle(config: Mapping[str, Any]) -> Settled | None:
     lineage = _lineage(config, stated, warnings)
     if lineage is None:
         return None
-    fields = dict(config)
+    fields = {**config, **_settled_parts(config)}
     _TRANSLATED.get(lineage, _unchanged)(fields)
     _older_names(fields, lineage, warnings)
     return Settled(fields, lineage, tuple(warnings))
@@ -109,6 +109,16 @@ def _nested(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
         if isinstance(inner, Mapping) and (_stated_type(inner) or _class(inner)):
             return name, inner
     return None
+
+
+def _settled_parts(config: Mapping[str, Any]) -> Fields:
+    """Nested language models of a type that another lineage describes, under that lineage's name."""
+    parts = {name: config[name] for name in NESTED if isinstance(config.get(name), Mapping)}
+    return {
+        name: {**inner, "model_type": SAME[inner["model_type"]]}
+        for name, inner in parts.items()
+        if isinstance(inner.get("model_type"), str) and inner["model_type"] in SAME
+    }
 
 
 def _outer(config: Mapping[str, Any]) -> Fields:

@@ -6,7 +6,7 @@ float32, as llama.cpp's converter writes them. Vision and audio parts are a file
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import mul
 from typing import TYPE_CHECKING, Final, Self
 
@@ -90,7 +90,7 @@ class Gguf:
         return True
 
     def on(self, architecture: "Architecture") -> "Gguf":
-        """With the block types chosen for this model's layers."""
+        """With the block types chosen for this model's layers (kept for the models asked for lately)."""
         return replace(self, kinds=_choices(self.name, architecture))
 
     def widened(self, dtype: str) -> Self:
@@ -99,18 +99,7 @@ class Gguf:
 
     def sections(self, architecture: "Architecture") -> tuple[Section, ...]:
         """Cut where layers get different block types."""
-        return tuple(cut for section in architecture.sections for cut in self._cut(section))
-
-    def _cut(self, section: Section) -> Iterator[Section]:
-        names = [p.name for _, p in quantities(section)]
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for index in section.indices[: section.copies]:
-            kinds = tuple(self.kinds.get((section.template, name, index)) for name in names)
-            alike.setdefault(kinds, []).append(index)
-        if len(alike) <= 1:
-            yield section
-        else:
-            yield from (replace(section, indices=tuple(indices)) for indices in alike.values())
+        return _sections(self.name, architecture)
 
     def covers(self, section: Section, op: Operation, parameter: Parameter) -> bool:
         """Every matrix that is no norm, bias, router, convolution or recurrence parameter."""
@@ -139,6 +128,25 @@ class Gguf:
         )
 
 
+@lru_cache(maxsize=128)
+def _sections(name: str, architecture: "Architecture") -> tuple[Section, ...]:
+    kinds = _choices(name, architecture)
+    return tuple(cut for section in architecture.sections for cut in _cut(section, kinds))
+
+
+def _cut(section: Section, chosen: Mapping[Key, tuple[str, ...]]) -> Iterator[Section]:
+    names = [p.name for _, p in quantities(section)]
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for index in section.indices[: section.copies]:
+        kinds = tuple(chosen.get((section.template, name, index)) for name in names)
+        alike.setdefault(kinds, []).append(index)
+    if len(alike) <= 1:
+        yield section
+    else:
+        yield from (replace(section, indices=tuple(indices)) for indices in alike.values())
+
+
+@lru_cache(maxsize=128)
 def _choices(name: str, architecture: "Architecture") -> dict[Key, tuple[str, ...]]:
     """The block types of every covered parameter, layer by layer in the order of the file."""
     scheme, mix, chosen = Gguf(name=name), MIXES[name], {}

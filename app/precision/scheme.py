@@ -11,6 +11,7 @@ differ, so that one answer holds for all places of a section and multiplicity st
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ..architecture.operations import Experts, Linear, Operation, Parameter, Role
@@ -188,12 +189,13 @@ class Ruled(Plain):
         """Cut where a pattern names some layers of a section and not others."""
         if not self._by_layer():
             return architecture.sections
-        return tuple(cut for section in architecture.sections for cut in self._cut(section))
+        return _cut_sections(self, architecture)
 
     def _by_layer(self) -> bool:
         return self.ignored.by_layer or any(rule.targets and rule.targets.by_layer for rule in self.rules)
 
-    def _cut(self, section: Section) -> Iterator[Section]:
+    def cut(self, section: Section) -> Iterator[Section]:
+        """The section at the layers that the scheme treats alike."""
         alike: dict[tuple[Format | None, ...], list[int]] = {}
         for index in section.indices[: section.copies]:
             one = replace(section, indices=(index,))
@@ -231,6 +233,11 @@ class Ruled(Plain):
         if chosen is None or matrix is None:
             return (plain(shape, wide),)
         return chosen.pack(matrix, wide)
+
+
+@lru_cache(maxsize=128)
+def _cut_sections(scheme: Ruled, architecture: "Architecture") -> tuple[Section, ...]:
+    return tuple(cut for section in architecture.sections for cut in scheme.cut(section))
 
 
 def module_names(section: Section, op: Operation, parameter: Parameter) -> tuple[str, ...]:
