@@ -68,6 +68,7 @@ def token_width(cache: KeyValueCache, form: Form = "compact") -> int:
 def token_bytes(cache: KeyValueCache, dtype: str, form: Form = "compact") -> int:
     """Bytes kept of one token, keys of an indexer among them."""
     index = cache.indexer_dim * ELEMENT_BYTES[cache.indexer_dtype or dtype]
+    index += cache.positions * ELEMENT_BYTES["int64"]
     return token_width(cache, form) * ELEMENT_BYTES[dtype] + index
 
 

@@ -137,6 +137,7 @@ class KeyValueCache:
     indexer_dim: int = 0  # keys of a sparse-attention indexer, beside the cache proper
     indexer_dtype: str | None = None  # of those keys; None: the cache's
     compressed: tuple[Compressed, ...] = ()  # entries for many tokens each, beside the window
+    positions: int = 0  # position numbers kept of each token, in 64 bits
     kept_heads: int = 0  # heads that transformers keeps, where it repeats them before the cache
     prompt: int = 0  # learned tokens in front of every sequence
 
@@ -259,6 +260,7 @@ class Attention(Operation):
     float32_softmax: bool = True
     dropout: float = 0.0
     cache: KeyValueCache | None = None
+    broadcast: bool = False  # one key-value head is handed over as it is, which no fused kernel takes
     float32_scores: bool = False  # queries and keys are cast to fp32 before their product
     compress: int = 0  # tokens that one more key each stands for; 0: none
 

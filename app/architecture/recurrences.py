@@ -68,6 +68,7 @@ PARALLEL: Final[dict[str, Callable[[Scan, int, int], int]]] = {
     "rg_lru": elementwise,
     "rwkv": elementwise,
     "dynamic_convolution": elementwise,
+    "ngram": elementwise,
 }
 
 

@@ -308,6 +308,7 @@ class Trace:
         indexer_dtype: str | None = None,
         shared_values: bool = False,
         compressed: tuple[Compressed, ...] = (),
+        positions: int = 0,
         float32_scores: bool = False,
         kept_heads: int = 0,
         kept: KeyValueCache | None = None,
@@ -321,7 +322,8 @@ class Trace:
         value_dim = value_dim or key_dim
         cache = kept or (
             KeyValueCache(kv_heads, key_dim, 0 if shared_values else value_dim, window, chunk, latent_parts, cross,
-                          indexer_dim, indexer_dtype, kept_heads=kept_heads, compressed=compressed)  # fmt: skip
+                          indexer_dim, indexer_dtype, kept_heads=kept_heads, compressed=compressed,
+                          positions=positions)  # fmt: skip
             if cached
             else None
         )

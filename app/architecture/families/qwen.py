@@ -90,8 +90,13 @@ def qwen3_moe(c: Config, m: ModelBuilder) -> None:
     m.final_norm("norm", c.hidden)
 
 
-def gated_attention(t: Trace, x: Tensor, heads: Heads, *, bias: bool, qk_style: str = "rms_one_plus") -> Tensor:
-    """Attention whose output a sigmoid gate scales; the gate comes out of the query projection."""
+def gated_attention(
+    t: Trace, x: Tensor, heads: Heads, *, bias: bool, qk_style: str = "rms_one_plus", **cache: int
+) -> Tensor:
+    """Attention whose output a sigmoid gate scales; the gate comes out of the query projection.
+
+    `cache`: what an indexer keeps beside keys and values (`indexer_dim`, `positions`).
+    """
     kv_split = column(heads.kv_heads, replicate=True)
     with t.scope("self_attn"):
         both = t.linear("q_proj", x, 2 * heads.query_width, bias=bias,
@@ -102,7 +107,7 @@ def gated_attention(t: Trace, x: Tensor, heads: Heads, *, bias: bool, qk_style: 
         q = t.norm("q_norm", q, style=qk_style, width=heads.head_dim)
         k = t.norm("k_norm", k, style=qk_style, width=heads.head_dim)
         q, k = turn(t, q, k, heads)
-        out = t.multiply(attend(t, q, k, v, heads), t.elementwise("sigmoid", gate))
+        out = t.multiply(attend(t, q, k, v, heads, **cache), t.elementwise("sigmoid", gate))
         return t.linear("o_proj", out, x.width, bias=bias, split=row(heads.heads))
 
 
