@@ -22,8 +22,8 @@ LARGEST_COUNT: Final = 2**14
 
 # The types whose configuration classes refuse heads that don't divide the hidden size; others round down.
 EVEN_HEADS: Final = frozenset({
-    "arcee", "cwm", "gemma2", "gemma3_text", "gpt_neox", "hrm_text", "hyperclovax", "internlm3", "iquestcoder",
-    "jais2", "llama", "vaultgemma",
+    "arcee", "cwm", "gemma2", "gemma3_text", "gpt_neox", "hrm_text", "hyperclovax", "internlm3",
+    "iquestcoder", "jais2", "llama", "vaultgemma",
 })  # fmt: skip
 
 
