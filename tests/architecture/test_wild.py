@@ -169,3 +169,30 @@ def test_what_cannot_be_known_is_refused(config: dict[str, Any]) -> None:
 def test_impossible_values_of_remote_lineages_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(DomainError):
         read_config({**LLAMA, **changes})
+
+
+@pytest.mark.parametrize("name", ["InternVL3-1B-hf", "InternVL3-8B-hf"])
+def test_chat_format_internvl_has_the_parameters_of_its_newer_form(name: str) -> None:
+    newer = json.loads((MODELS / name / "config.json").read_text())
+    vision = {
+        "model_type": "intern_vit_6b", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+        "intermediate_size": 4096, "image_size": 448, "qkv_bias": True, "qk_normalization": False,
+        "norm_type": "layer_norm",
+    }  # fmt: skip
+    chat = read_config({
+        "model_type": "internvl_chat", "vision_config": vision, "llm_config": newer["text_config"]
+    })  # fmt: skip
+    assert chat.parameters.total == read_config(newer).parameters.total
+    names = {tensor.name for tensor in chat.tensors()}
+    assert {"vision_model.encoder.layers.23.ls2", "mlp1.3.bias", "language_model.model.norm.weight"} <= names
+
+
+def test_phi3_vision_has_its_published_count() -> None:
+    config = json.loads((MODELS / "Phi-3-vision-128k-instruct" / "config.json").read_text())
+    assert read_config(config).parameters.total == 4_146_621_440
+
+
+def test_nested_language_models_go_by_their_lineage() -> None:
+    text = {**LLAMA, "model_type": "Yi"}
+    settled = settle({"model_type": "llava", "text_config": text})
+    assert settled is not None and settled.config["text_config"]["model_type"] == "llama"
