@@ -117,7 +117,9 @@ def stages(sections: tuple[Section, ...], count: int, deal: Deal = balanced) -> 
         held = tuple(_held(sections, start, start + size, first, last))
         key = (first, last, *((id(section), places) for section, places in held))
         before = found.get(key)
-        role = before.role if before else "first stage" if first else "last stage" if last else f"stage {rank}"
+        role = (
+            before.role if before else "first stage" if first else "last stage" if last else f"stage {rank}"
+        )
         found[key] = Stage(role, held, before.count + 1 if before else 1, first, last)
         start += size
     return tuple(found.values())
@@ -131,7 +133,9 @@ def _held(
     A head that reuses the embedding's matrix needs a copy of it on the last stage
     (vLLM `models/llama.py`: embed_tokens is built on the first rank, and on the last one where tied).
     """
-    tied = any(p.tied for s in sections if s.component == "head" for op in s.block.operations for p in op.parameters)
+    tied = any(
+        p.tied for s in sections if s.component == "head" for op in s.block.operations for p in op.parameters
+    )
     for section in sections:
         if section.component == "decoder":
             places = sum(start <= index < stop for index in section.indices)
@@ -238,11 +242,15 @@ def check_layout(architecture: Architecture, layout: Layout) -> None:
     if layout.tensor > 1 and not _takes_tensor(architecture, layout.tensor):
         heads = max((op.heads for _, op in architecture.operations() if isinstance(op, Attention)), default=0)
         possible = ", ".join(map(str, tensor_sizes(architecture)))
-        problems.append(_problem("tensor_parallel", "layout_tensor", value=layout.tensor, heads=heads,
-                                 possible=possible))  # fmt: skip
+        problems.append(
+            _problem("tensor_parallel", "layout_tensor", value=layout.tensor, heads=heads, possible=possible)
+        )
     if layout.pipeline > max(1, architecture.layers):
-        problems.append(_problem("pipeline_parallel", "layout_pipeline", value=layout.pipeline,
-                                 layers=architecture.layers))  # fmt: skip
+        problems.append(
+            _problem(
+                "pipeline_parallel", "layout_pipeline", value=layout.pipeline, layers=architecture.layers
+            )
+        )
     problems.extend(_expert_problems(architecture, layout))
     if problems:
         raise InvalidLayout(problems[0].message, problems)

@@ -1,1 +1,5 @@
-"""Our error on published measurements: the runs that others measured, predicted, and what was off by how much."""
+"""Our error on published measurements: the runs that others measured, predicted, and how far off we were."""
+
+from .summary import accuracy_report
+
+__all__ = ["accuracy_report"]

@@ -1,4 +1,4 @@
-"""Published measurements: one line of `validation/memory.jsonl` is one run, with its conditions and source."""
+"""Published measurements: a line of `validation/memory.jsonl` is one run, with conditions and source."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,8 @@ from typing import Any
 class Run:
     """What was measured in one run. `request` asks us the same question; None where it cannot be asked.
 
-    `measured`: figures by name (`weights_gib`, `kv_tokens`, ...); sizes in GiB.
+    `measured`: figures by name (`weights_gib`, `kv_tokens`, ...); sizes in GiB. `beyond`: figures of the same
+    run that the rules do not cover (a version before them, a condition that is not stated).
     """
 
     id: str
@@ -19,6 +20,7 @@ class Run:
     model: str
     request: Mapping[str, Any] | None
     measured: Mapping[str, float]
+    beyond: Mapping[str, float]
     conditions: Mapping[str, Any]
     confidence: str
     source: str

@@ -50,7 +50,9 @@ def widths(architecture: Architecture, layout: Layout, stage: Stage) -> Widths:
             if isinstance(operation, Attention):
                 here = -(-operation.heads // layout.tensor)
                 kv = max(1, -(-operation.kv_heads // layout.tensor))
-                wide = here * (operation.key_dim + operation.value_dim) + kv * (operation.key_dim + operation.value_dim)
+                wide = here * (operation.key_dim + operation.value_dim) + kv * (
+                    operation.key_dim + operation.value_dim
+                )
                 attention, heads = max(attention, wide), max(heads, here)
                 query = max(query, here * operation.key_dim)
                 compressed = operation.cache.latent_parts if operation.cache else ()

@@ -7,6 +7,7 @@ from .estimate import Estimate, Fit, Rank
 from .requests import InferenceRequest
 from .runtimes import deploy
 from .runtimes.base import Deployment
+from .solve import solve
 
 TOTAL = "inference_memory"
 
@@ -18,6 +19,7 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
     wrong values, `NotSupportedYet` for what is documented and not computed.
     """
     deployment = deploy(request)
+    deployment.check()
     ranks = tuple(
         Rank(stage.role, deployment.ranks_of(stage), deployment.terms(stage)) for stage in deployment.stages
     )
@@ -27,6 +29,8 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
     if request.gpu is not None:
         fit = _fit(deployment, ranks)
         extra["capacity"] = _capacity(deployment)
+    if request.solve_for is not None:
+        extra["solution"] = solve(deployment, request.solve_for)
     return Estimate(TOTAL, ranks, tuple(deployment.warnings), fit, deployment.parameters(), extra)
 
 
@@ -38,7 +42,9 @@ def predicted_figures(request: InferenceRequest) -> dict[str, float]:
 def _minimum(deployment: Deployment) -> dict[str, int]:
     """The keys of `memory_bytes` for the least that would run, on the fullest rank."""
     least = deployment.minimum()
-    fullest = max((least.terms(stage) for stage in least.stages), key=lambda terms: sum(t.bytes for t in terms))
+    fullest = max(
+        (least.terms(stage) for stage in least.stages), key=lambda terms: sum(t.bytes for t in terms)
+    )
     found: dict[str, int] = {}
     for term in fullest:
         found[term.name] = found.get(term.name, 0) + term.bytes

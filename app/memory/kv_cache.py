@@ -106,7 +106,9 @@ def state_bytes(state: State, tensor: int, rule: StateRule) -> int:
     return ceil(width * rows * share * element_bytes(state.dtype or rule.dtype))
 
 
-def sequence_bytes(caches: tuple[LayerCache, ...], length: int, element: float, *, source: int = 0, page: int = 1) -> int:
+def sequence_bytes(
+    caches: tuple[LayerCache, ...], length: int, element: float, *, source: int = 0, page: int = 1
+) -> int:
     """Bytes of one sequence of `length` tokens on one rank, each layer in whole pages of `page` tokens."""
     size = 0.0
     for cache in caches:
@@ -117,9 +119,15 @@ def sequence_bytes(caches: tuple[LayerCache, ...], length: int, element: float, 
 
 # Bytes of an element where blocks carry scales: GGUF types by their block, nvfp4 a scale for each 16.
 BLOCK_BYTES: Final[Mapping[str, float]] = {
-    "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32, "q4_1": 20 / 32, "q4_0": 18 / 32, "iq4_nl": 18 / 32,
-    "nvfp4": 9 / 16, "mxfp8": 33 / 32,
-}  # fmt: skip
+    "q8_0": 34 / 32,
+    "q5_1": 24 / 32,
+    "q5_0": 22 / 32,
+    "q4_1": 20 / 32,
+    "q4_0": 18 / 32,
+    "iq4_nl": 18 / 32,
+    "nvfp4": 9 / 16,
+    "mxfp8": 33 / 32,
+}
 
 
 def cache_element(dtype: str) -> float:

@@ -68,8 +68,9 @@ def stored_model(
     textbook = isinstance(scheme, Textbook) or size_billions is not None
     compute = dtype if data_type(dtype).bits >= 16 else "bfloat16"
     warnings.extend(scheme.warnings)
-    return StoredModel(architecture, scheme, scheme.sections(architecture), compute, textbook, size_billions,
-                       tuple(warnings))  # fmt: skip
+    return StoredModel(
+        architecture, scheme, scheme.sections(architecture), compute, textbook, size_billions, tuple(warnings)
+    )
 
 
 def _scheme(architecture: Architecture, dtype: str, quantization: str | None, asked: bool) -> Scheme:
@@ -188,7 +189,11 @@ def fused_with(operation: Operation, parameter: Parameter) -> tuple[str, ...]:
     vLLM's and SGLang's `packed_modules_mapping`: query, key and value; gate and up; the two compressing
     projections of latent attention. Block-diagonal matrices stay apart.
     """
-    if not isinstance(operation, Linear) or operation.groups > 1 or parameter.role not in (Role.LINEAR, Role.BIAS):
+    if (
+        not isinstance(operation, Linear)
+        or operation.groups > 1
+        or parameter.role not in (Role.LINEAR, Role.BIAS)
+    ):
         return (parameter.name,)
     module = operation.name.rpartition(".")[0]
     return (module, str(operation.inputs[0].storage), parameter.role.value)

@@ -7,7 +7,8 @@ from functools import lru_cache
 from math import ceil
 from typing import Any, ClassVar, Final
 
-from ...architecture.operations import Experts
+from ...architecture.operations import Attention, Experts
+from ...architecture.sections import Section
 from ...errors import invalid
 from ...messages import Message
 from ...parallelism import Deal, Layout, Stage, balanced, check_layout, stages
@@ -27,8 +28,13 @@ MOST: Final = 2**27
 SECANTS: Final = 6  # needs are nearly linear: this many steps land beside the answer
 
 _DEFAULTS: Final = {field.name: field.default for field in fields(InferenceRequest)}
-SERVER_FIELDS: Final = ("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "block_size",
-                        "enforce_eager")  # fmt: skip
+SERVER_FIELDS: Final = (
+    "gpu_memory_utilization",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "block_size",
+    "enforce_eager",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +51,35 @@ def place(stored: StoredModel, layout: Layout, deal: Deal = balanced) -> Place:
     """Lay a model over ranks; raises `InvalidLayout`."""
     check_layout(stored.architecture, layout)
     return Place(stored, layout, stages(stored.sections, layout.pipeline, deal))
+
+
+@lru_cache(maxsize=256)
+def prediction(stored: StoredModel, layout: Layout) -> Place:
+    """Multi-token-prediction layers: each a copy of the last layer with attention, with its own cache.
+
+    DeepSeek-V3 (arXiv 2412.19437) and Qwen3-Next: embedding and head are the model's own. Raises
+    `InvalidRequest` where the configuration has none.
+    """
+    count = prediction_layers(stored.architecture.config)
+    attending = [s for s in stored.sections if s.component == "decoder" and _attends(s)]
+    if not count or not attending:
+        raise invalid("speculative.draft", "no_prediction_layers", model=stored.architecture.model_type)
+    return Place(stored, layout, (Stage("prediction", ((attending[-1], count),), 1, True, True),))
+
+
+def prediction_layers(config: Mapping[str, Any]) -> int:
+    """How many prediction layers a configuration names."""
+    text = config.get("text_config")
+    for fields_ in (config, text if isinstance(text, Mapping) else {}):
+        for name in ("num_nextn_predict_layers", "mtp_num_hidden_layers"):
+            value = fields_.get(name)
+            if isinstance(value, int) and value > 0:
+                return value
+    return 0
+
+
+def _attends(section: Section) -> bool:
+    return any(isinstance(op, Attention) and op.cache for op in section.block.operations)
 
 
 @lru_cache(maxsize=1024)
@@ -112,7 +147,6 @@ class Deployment(ABC):
     neutral: ClassVar[tuple[str, ...]] = ()  # fields that change nothing on this runtime
     state_dtype: ClassVar[str | None] = None  # of recurrent states that name none [the model's]
     cuda_only: ClassVar[bool] = True  # whether overheads were measured on CUDA devices only
-    deal: ClassVar[Deal] = staticmethod(balanced)
 
     def __init__(self, request: InferenceRequest) -> None:
         self.request = request
@@ -124,7 +158,7 @@ class Deployment(ABC):
         self.stored = self.store(request.model)
         self.warnings.extend(self.stored.warnings)
         self.layout = self.lay_out()
-        self.place = place(self.stored, self.layout, type(self).deal)
+        self.place = place(self.stored, self.layout, self.deal())
         self.draft = self._place_draft()
         self.batch = ceil(request.batch_size / request.data_parallel)
         self.length = request.sequence_length
@@ -137,19 +171,28 @@ class Deployment(ABC):
 
     def store(self, model: Model) -> StoredModel:
         """The form that the runtime keeps a model in."""
-        return stored_model(model.architecture, model.precision, model.quantization, model.size_billions,
-                            self.narrow_float32)  # fmt: skip
+        return stored_model(
+            model.architecture, model.precision, model.quantization, model.size_billions, self.narrow_float32
+        )
+
+    def deal(self) -> Deal:
+        """How layers are dealt to pipeline stages."""
+        return balanced
 
     def lay_out(self) -> Layout:
         """The layout that the request asks for."""
         r = self.request
-        return Layout(r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel)
+        return Layout(
+            r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel
+        )
 
     def _place_draft(self) -> Place | None:
-        """A draft model on the same tensor ranks, whole on every stage that runs it."""
+        """A draft on the same tensor ranks: a model of its own, or the model's own prediction layers."""
         speculative = self.request.speculative
-        if speculative is None or speculative.draft is None:
+        if speculative is None:
             return None
+        if speculative.draft is None:
+            return prediction(self.stored, Layout(tensor=self.layout.tensor))
         return place(self.store(speculative.draft), Layout(tensor=self.layout.tensor), balanced)
 
     @property
@@ -160,8 +203,13 @@ class Deployment(ABC):
     def _kv_dtype(self) -> str:
         asked, known = self.request.kv_cache_dtype, KV_CACHE_DTYPES[self.backend]
         if asked not in known:
-            raise invalid("kv_cache_dtype", "kv_cache_dtype_unknown", value=asked, backend=self.backend,
-                          known=", ".join(known))  # fmt: skip
+            raise invalid(
+                "kv_cache_dtype",
+                "kv_cache_dtype_unknown",
+                value=asked,
+                backend=self.backend,
+                known=", ".join(known),
+            )
         return self.stored.compute if asked == "auto" else asked
 
     def _unmeasured_device(self) -> bool:
@@ -218,7 +266,13 @@ class Deployment(ABC):
         """A draft's weights on one rank."""
         if self.draft is None or not stage.last:
             return 0
-        return rank_weights(self.draft.stored, self.draft.layout, self.draft.stages[0]).exact
+        size = rank_weights(self.draft.stored, self.draft.layout, self.draft.stages[0]).exact
+        if self.draft.stored is not self.stored:
+            return size
+        joined = (
+            2 * self.stored.architecture.hidden_size**2
+        )  # eh_proj: hidden state beside the next embedding
+        return size + round(joined * element_bytes(self.stored.compute))
 
     def adapter_bytes(self, stage: Stage) -> int:
         """Slots for adapters, in the compute type."""
@@ -238,7 +292,13 @@ class Deployment(ABC):
     # --- the answer -----------------------------------------------------------------------------
 
     def term(
-        self, name: str, size: int, formula: str, values: Mapping[str, Any], source: str, spread: Spread = EXACT
+        self,
+        name: str,
+        size: int,
+        formula: str,
+        values: Mapping[str, Any],
+        source: str,
+        spread: Spread = EXACT,
     ) -> Term:
         """A term with its band; on devices that nobody measured the band is wide."""
         if spread == EXACT:
@@ -249,11 +309,19 @@ class Deployment(ABC):
     def weight_terms(self, stage: Stage, source: str, spread: Spread = EXACT) -> list[Term]:
         """Weights, a draft's, and adapters' slots, each where there are any."""
         r = self.request
-        values = {"parameters": self.stored.architecture.parameters.total, "scheme": self.stored.scheme.name,
-                  "precision": self.stored.compute, "tensor_parallel": self.layout.tensor}  # fmt: skip
-        found = [self.term("model_weights", self.model_bytes(stage), "formula_weights", values, source, spread)]
+        values = {
+            "parameters": self.stored.architecture.parameters.total,
+            "scheme": self.stored.scheme.name,
+            "precision": self.stored.compute,
+            "tensor_parallel": self.layout.tensor,
+        }
+        found = [
+            self.term("model_weights", self.model_bytes(stage), "formula_weights", values, source, spread)
+        ]
         if size := self.draft_bytes(stage):
-            found.append(self.term("model_weights", size, "formula_draft", {"tokens": self.drafted}, source, spread))
+            found.append(
+                self.term("model_weights", size, "formula_draft", {"tokens": self.drafted}, source, spread)
+            )
         if size := self.adapter_bytes(stage):
             slots = {"max_loras": r.max_loras, "max_lora_rank": r.max_lora_rank}
             found.append(self.term("model_weights", size, "formula_adapters", slots, source, spread))
@@ -284,7 +352,7 @@ class Deployment(ABC):
         return self.device.total
 
     def slack(self, batch: int, length: int) -> float:
-        """How much more would fit beside `batch` sequences of `length`, of one replica; below 0: they do not."""
+        """How much more would fit beside `batch` sequences of `length`, of one replica; below 0: too much."""
         return min(self.room(s, batch, length) - self.cache_bytes(s, batch, length) for s in self.stages)
 
     def largest_batch(self) -> int:
@@ -299,6 +367,9 @@ class Deployment(ABC):
         stage = self.stages[0]
         one = self.cache_bytes(stage, batch, self.length)
         return max(1, self.room(stage, batch, self.length) // max(1, one))
+
+    def check(self) -> None:  # noqa: B027 - most runtimes have nothing to add
+        """Warn of what the answer cannot show."""
 
     def capacity(self) -> dict[str, Any]:
         """`kv_cache_tokens` and `max_concurrency` as the runtime would log them, None where it logs none."""

@@ -59,11 +59,27 @@ class Device:
 
 
 MULTIPROCESSORS: Final[dict[str, int]] = {
-    "h100-sxm-80gb": 132, "h100-pcie-80gb": 114, "h100-nvl-94gb": 132, "h200-sxm-141gb": 132, "h20-96gb": 78,
-    "a100-sxm-80gb": 108, "a100-sxm-40gb": 108, "a100-pcie-80gb": 108, "a100-pcie-40gb": 108, "b200-sxm-180gb": 148,
-    "l4": 58, "l40s": 142, "a10g": 80, "t4": 40, "rtx-3090": 82, "rtx-4090": 128, "rtx-5090": 170, "rtx-a6000": 84,
-    "v100-sxm2-32gb": 80, "v100-sxm2-16gb": 80,
-}  # fmt: skip
+    "h100-sxm-80gb": 132,
+    "h100-pcie-80gb": 114,
+    "h100-nvl-94gb": 132,
+    "h200-sxm-141gb": 132,
+    "h20-96gb": 78,
+    "a100-sxm-80gb": 108,
+    "a100-sxm-40gb": 108,
+    "a100-pcie-80gb": 108,
+    "a100-pcie-40gb": 108,
+    "b200-sxm-180gb": 148,
+    "l4": 58,
+    "l40s": 142,
+    "a10g": 80,
+    "t4": 40,
+    "rtx-3090": 82,
+    "rtx-4090": 128,
+    "rtx-5090": 170,
+    "rtx-a6000": 84,
+    "v100-sxm2-32gb": 80,
+    "v100-sxm2-16gb": 80,
+}
 DEFAULT_MULTIPROCESSORS: Final = 132
 ASSUMED: Final = Device("h100-sxm-80gb", round(79.19 * GIB), 81559 * MIB, (9, 0), 132, True, True)
 

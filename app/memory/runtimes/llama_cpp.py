@@ -6,6 +6,7 @@ Sources: llama.cpp `src/llama-context.cpp` (graph reserve at n_ubatch), `llama-k
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import ceil
 from typing import Any, ClassVar, Final
 
@@ -13,10 +14,11 @@ from ...architecture.operations import Role
 from ...errors import invalid
 from ...messages import Message
 from ...parallelism import Stage
-from ...precision.scheme import quantities
+from ...precision.scheme import TOWERS, quantities
 from ..estimate import Term
 from ..kv_cache import LayerCache, StateRule, rank_cache
 from ..requests import InferenceRequest
+from ..weights import rank_weights
 from .base import MIB, Deployment, covered_version
 
 CELLS: Final = 256  # n_ctx is padded to this many
@@ -24,6 +26,17 @@ BATCH: Final = 2048  # n_batch
 MICRO_BATCH: Final = 512  # n_ubatch
 FLOAT32: Final = 4
 RESIDUALS: Final = 3  # float32 tensors as wide as the model that live beside attention's own
+
+
+@lru_cache(maxsize=512)
+def _language(stage: Stage) -> Stage:
+    """The stage without its towers."""
+    held = tuple(entry for entry in stage.sections if entry[0].component not in TOWERS)
+    return (
+        stage
+        if len(held) == len(stage.sections)
+        else Stage(stage.role, held, stage.count, stage.first, stage.last)
+    )
 
 
 class LlamaCppDeployment(Deployment):
@@ -62,13 +75,32 @@ class LlamaCppDeployment(Deployment):
         return rank_cache(self.layout, stage, StateRule("float32", "float32", True, self.drafted))
 
     def model_bytes(self, stage: Stage) -> int:
-        """The file's tensors, less the embedding that stays in RAM; a tied one is kept once, as the output."""
-        whole = super().model_bytes(stage)
+        """The file's tensors, less the embedding that stays in RAM; a tied one is the output's copy."""
+        whole = self.file_bytes(stage)
         return whole if self._tied() or not stage.first else whole - self._embedding(stage)
+
+    def file_bytes(self, stage: Stage) -> int:
+        """The language model's tensors; towers are a file of their own (mmproj)."""
+        return rank_weights(self.stored, self.layout, _language(stage)).exact
+
+    def weights(self, stage: Stage) -> int:
+        """With the towers' file, in 16 bits."""
+        return super().weights(stage) + self.tower_bytes(stage)
+
+    def tower_bytes(self, stage: Stage) -> int:
+        """Vision and audio towers in float16 (mmproj)."""
+        towers = (entry for entry in stage.sections if entry[0].component in TOWERS)
+        return 2 * sum(section.copies * sum(p.size for _, p in section.quantities()) for section, _ in towers)
 
     def _tied(self) -> bool:
         sections = self.stored.sections
-        return any(p.tied for s in sections if s.component == "head" for op in s.block.operations for p in op.parameters)
+        return any(
+            p.tied
+            for s in sections
+            if s.component == "head"
+            for op in s.block.operations
+            for p in op.parameters
+        )
 
     def _embedding(self, stage: Stage) -> int:
         return sum(
@@ -117,19 +149,43 @@ class LlamaCppDeployment(Deployment):
         """Model buffer, cache, compute buffer, context."""
         batch, length = self.batch, self.length
         cells = {"cells": self._padded(batch * length), "dtype": self.kv_dtype}
+        towers = self.tower_bytes(stage)
         return (
             *self.weight_terms(stage, "GGUF tensors", (0.995, 1.005)),
-            self.term("kv_cache", self.cache_bytes(stage, batch, length), "formula_gguf_cells", cells,
-                      "llama.cpp llama-kv-cache.cpp"),
-            self.term("activation_memory", self.compute_buffer(stage, batch, length), "formula_compute_buffer",
-                      {"rows": self.micro_batch, **cells}, "llama.cpp llama-context.cpp", (0.8, 1.4)),
-            self.term("framework_overhead", self.overhead(), "formula_context", {"gpus": self.layout.tensor},
-                      "process totals less buffers", (0.5, 2.0)),
-        )  # fmt: skip
+            *((self.term("model_weights", towers, "formula_towers", {}, "GGUF mmproj"),) if towers else ()),
+            self.term(
+                "kv_cache",
+                self.cache_bytes(stage, batch, length),
+                "formula_gguf_cells",
+                cells,
+                "llama.cpp llama-kv-cache.cpp",
+            ),
+            self.term(
+                "activation_memory",
+                self.compute_buffer(stage, batch, length),
+                "formula_compute_buffer",
+                {"rows": self.micro_batch, **cells},
+                "llama.cpp llama-context.cpp",
+                (0.8, 1.4),
+            ),
+            self.term(
+                "framework_overhead",
+                self.overhead(),
+                "formula_context",
+                {"gpus": self.layout.tensor},
+                "process totals less buffers",
+                (0.5, 2.0),
+            ),
+        )
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """The whole card less the rest."""
-        return self.device.total - self.weights(stage) - self.compute_buffer(stage, batch, length) - self.overhead()
+        return (
+            self.device.total
+            - self.weights(stage)
+            - self.compute_buffer(stage, batch, length)
+            - self.overhead()
+        )
 
     def capacity(self) -> dict[str, Any]:
         """Layers that the card holds (`--n-gpu-layers`) with this cache; the output counts as one more."""
@@ -152,7 +208,7 @@ class LlamaCppDeployment(Deployment):
             "kv_gib": self.cache_bytes(stage, self.batch, self.length),
             "compute_buffer_gib": self.compute_buffer(stage, self.batch, self.length),
             "mamba_state_mib_per_seq": states * 1024,
-            "gguf_gib": super().model_bytes(stage),
+            "gguf_gib": self.file_bytes(stage),
         }
         return {name: size / 2**30 for name, size in sizes.items()}
 

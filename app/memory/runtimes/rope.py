@@ -24,12 +24,10 @@ def rope_tables(architecture: Architecture, dtype: str) -> tuple[int, ...]:
     config = _text(architecture.config)
     positions = architecture.context_length or DEFAULT_POSITIONS
     element = int(element_bytes(dtype))
+    distinct = {(width, str(sorted(rope.items()))): rope for width, rope in _rotations(architecture, config)}
     return tuple(
         _rows(rope, positions) * width * _element(architecture, rope, width, element)
-        for width, rope in dict.fromkeys(
-            (width, tuple(sorted(rope.items()))) for width, rope in _rotations(architecture, config)
-        )
-        for rope in (dict(rope),)
+        for (width, _), rope in distinct.items()
     )
 
 

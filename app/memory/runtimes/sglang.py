@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from math import ceil, floor
 from typing import Any, Final
 
-from ...parallelism import VOCABULARY_MULTIPLE, Layout, Stage, remainder_last
+from ...parallelism import VOCABULARY_MULTIPLE, Deal, Layout, Stage, remainder_last
 from ..estimate import Term
 from ..requests import InferenceRequest
 from ..weights import rank_weights
@@ -23,7 +23,7 @@ from .vllm_profile import Run, forward_bytes
 SWA_RATIO: Final = 0.8  # swa_full_tokens_ratio
 STATE_RATIO: Final = 0.9  # mamba_full_memory_ratio
 STATE_SHARE: Final = STATE_RATIO / (1 + STATE_RATIO)
-LOADING_BYTES: Final = round(0.2 * GIB)  # driver difference above the tensors: "mem usage" of the log
+LOADING_BYTES: Final = round(0.09 * GIB)  # driver difference above the tensors: "mem usage" of the log
 MULTIMODAL_FACTOR: Final = 0.95
 TOWER: Final = 24 * 1024**2  # layers x width^2 that the multimodal factor compares a tower with
 
@@ -60,8 +60,14 @@ def decode_sizes(largest: int) -> tuple[int, ...]:
 @lru_cache(maxsize=256)
 def prefill_sizes(largest: int) -> tuple[int, ...]:
     """Token counts captured for prefill (`generate_prefill_cuda_graph_batch_sizes`)."""
-    every = (*range(4, 33, 4), *range(48, 257, 16), *range(288, 513, 32), *range(576, 1025, 64),
-             *range(1280, 4097, 256), *range(4608, largest + 1, 512))  # fmt: skip
+    every = (
+        *range(4, 33, 4),
+        *range(48, 257, 16),
+        *range(288, 513, 32),
+        *range(576, 1025, 64),
+        *range(1280, 4097, 256),
+        *range(4608, largest + 1, 512),
+    )
     return tuple(size for size in every if size <= largest)
 
 
@@ -71,7 +77,10 @@ class SglangDeployment(Deployment):
     backend = "sglang"
     neutral = ("attention",)
     state_dtype = "float32"  # mamba_ssm_dtype's own default (`configs/mamba_utils.py`)
-    deal = staticmethod(remainder_last)
+
+    def deal(self) -> Deal:
+        """The remainder goes to the last stages."""
+        return remainder_last
 
     def __init__(self, request: InferenceRequest) -> None:
         super().__init__(request)
@@ -88,8 +97,14 @@ class SglangDeployment(Deployment):
         """Experts are divided over data-parallel ranks too."""
         r = self.request
         over_data = r.data_parallel > 1 and has_experts(self.stored)
-        return Layout(r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel,
-                      over_data)  # fmt: skip
+        return Layout(
+            r.tensor_parallel,
+            r.pipeline_parallel,
+            r.data_parallel,
+            r.expert_parallel,
+            r.context_parallel,
+            over_data,
+        )
 
     def _fraction(self, memory: float) -> float:
         """`mem_fraction_static` where none is given [of free memory before loading]."""
@@ -128,7 +143,11 @@ class SglangDeployment(Deployment):
         w = self.widths(stage)
         run = Run(19, self.chunk, self.largest, False)
         logits = min(self.largest, self.chunk) * w.vocabulary * 6 if stage.last else 0
-        routed = self.chunk * w.top_k * 2 * (max(w.hidden, 2 * w.expert_width) + w.expert_width) if w.experts else 0
+        routed = (
+            self.chunk * w.top_k * 2 * (max(w.hidden, 2 * w.expert_width) + w.expert_width)
+            if w.experts
+            else 0
+        )
         return max(forward_bytes(run, w, False) + routed, logits)
 
     def context(self, stage: Stage) -> int:
@@ -226,19 +245,46 @@ class SglangDeployment(Deployment):
 
     def terms(self, stage: Stage) -> tuple[Term, ...]:
         """Weights, pools of the asked batch, one chunk, context and graphs."""
-        values = {"cell_bytes": round(self.cell(stage)), "state_bytes": self.state(stage), "sequences": self.batch,
-                  "length": self.length}  # fmt: skip
+        values = {
+            "cell_bytes": round(self.cell(stage)),
+            "state_bytes": self.state(stage),
+            "sequences": self.batch,
+            "length": self.length,
+        }
         return (
             *self.weight_terms(stage, "SGLang model_loader, torch allocator", (0.997, 1.01)),
-            self.term("kv_cache", self.cache_bytes(stage, self.batch, self.length), "formula_cells", values,
-                      "SGLang pool_configurator"),
-            self.term("activation_memory", self.activations(stage), "formula_chunk", {"tokens": self.chunk},
-                      "the forward description", (0.5, 2.0)),
-            self.term("framework_overhead", self.context(stage) + LOADING_BYTES, "formula_context",
-                      {"gpus": self.layout.tensor}, "start-up logs", (0.7, 1.5)),
-            self.term("framework_overhead", self.graphs(stage), "formula_graphs", {"layers": stage.layers},
-                      "start-up logs", (0.4, 1.8)),
-        )  # fmt: skip
+            self.term(
+                "kv_cache",
+                self.cache_bytes(stage, self.batch, self.length),
+                "formula_cells",
+                values,
+                "SGLang pool_configurator",
+            ),
+            self.term(
+                "activation_memory",
+                self.activations(stage),
+                "formula_chunk",
+                {"tokens": self.chunk},
+                "the forward description",
+                (0.5, 2.0),
+            ),
+            self.term(
+                "framework_overhead",
+                self.context(stage) + LOADING_BYTES,
+                "formula_context",
+                {"gpus": self.layout.tensor},
+                "start-up logs",
+                (0.7, 1.5),
+            ),
+            self.term(
+                "framework_overhead",
+                self.graphs(stage),
+                "formula_graphs",
+                {"layers": stage.layers},
+                "start-up logs",
+                (0.4, 1.8),
+            ),
+        )
 
     def capacity(self) -> dict[str, Any]:
         """`max_total_num_tokens` of the log, and sequences of the asked length that it holds."""

@@ -1,4 +1,4 @@
-"""TensorRT-LLM, PyTorch backend: a share of what is *free* after weights and a measured peak goes to the cache.
+"""TensorRT-LLM, PyTorch backend: a share of what is *free* after weights and a measured peak is the cache's.
 
 Sources: TensorRT-LLM `_torch/pyexecutor/_util.py` (`KvCacheCreator`), `llmapi/llm_args.py`
 (`KvCacheConfig.free_gpu_memory_fraction` 0.9, `tokens_per_block` 32, `max_num_tokens` 8192,
@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import floor
 from typing import Any, Final
 
-from ...parallelism import Stage, remainder_first
+from ...parallelism import Deal, Stage, remainder_first
 from ..estimate import Term
 from ..kv_cache import sequence_bytes
 from ..requests import InferenceRequest
@@ -30,7 +30,10 @@ class TensorrtLlmDeployment(Deployment):
 
     backend = "tensorrt-llm"
     neutral = ("attention",)
-    deal = staticmethod(remainder_first)
+
+    def deal(self) -> Deal:
+        """The remainder goes to the first stages."""
+        return remainder_first
 
     def __init__(self, request: InferenceRequest) -> None:
         super().__init__(request)
@@ -70,13 +73,30 @@ class TensorrtLlmDeployment(Deployment):
         values = {"sequences": self.batch, "length": self.length, "block_size": self.block}
         return (
             *self.weight_terms(stage, "TensorRT-LLM model loading", (0.99, 1.03)),
-            self.term("kv_cache", self.cache_bytes(stage, self.batch, self.length), "formula_pages", values,
-                      "TensorRT-LLM KvCacheConfig"),
-            self.term("activation_memory", self.activations(stage), "formula_chunk", {"tokens": self.tokens},
-                      "the forward description", (0.5, 2.0)),
-            self.term("framework_overhead", self.overhead(stage), "formula_context", {"gpus": self.layout.tensor},
-                      "no measured runs", (0.4, 2.5)),
-        )  # fmt: skip
+            self.term(
+                "kv_cache",
+                self.cache_bytes(stage, self.batch, self.length),
+                "formula_pages",
+                values,
+                "TensorRT-LLM KvCacheConfig",
+            ),
+            self.term(
+                "activation_memory",
+                self.activations(stage),
+                "formula_chunk",
+                {"tokens": self.tokens},
+                "the forward description",
+                (0.5, 2.0),
+            ),
+            self.term(
+                "framework_overhead",
+                self.overhead(stage),
+                "formula_context",
+                {"gpus": self.layout.tensor},
+                "no measured runs",
+                (0.4, 2.5),
+            ),
+        )
 
     def minimum(self) -> "TensorrtLlmDeployment":
         """Eager, as many sequences as asked for."""
@@ -104,5 +124,8 @@ class TensorrtLlmDeployment(Deployment):
         """Tokens of the pool ("max_tokens" of the log)."""
         if not all(self.token_bytes(s) for s in self.stages):
             return super().capacity()
-        tokens = min(floor(self.room(s, 1, 1) / (self.token_bytes(s) * self.block)) for s in self.stages) * self.block
+        tokens = (
+            min(floor(self.room(s, 1, 1) / (self.token_bytes(s) * self.block)) for s in self.stages)
+            * self.block
+        )
         return {"kv_cache_tokens": max(0, tokens), "max_concurrency": round(max(0, tokens) / self.length, 2)}

@@ -63,18 +63,37 @@ class TgiDeployment(Deployment):
         values = {"sequences": self.batch, "length": self.length, "block_size": self.block}
         return (
             *self.weight_terms(stage, "TGI weights loading", (0.99, 1.03)),
-            self.term("kv_cache", self.cache_bytes(stage, self.batch, self.length), "formula_pages", values,
-                      "TGI flash_causal_lm"),
-            self.term("activation_memory", self.activations(stage), "formula_chunk", {"tokens": self.tokens},
-                      "the forward description", (0.5, 2.0)),
-            self.term("framework_overhead", self.overhead(stage), "formula_context", {"gpus": self.layout.tensor},
-                      "no measured runs", (0.4, 2.5)),
-        )  # fmt: skip
+            self.term(
+                "kv_cache",
+                self.cache_bytes(stage, self.batch, self.length),
+                "formula_pages",
+                values,
+                "TGI flash_causal_lm",
+            ),
+            self.term(
+                "activation_memory",
+                self.activations(stage),
+                "formula_chunk",
+                {"tokens": self.tokens},
+                "the forward description",
+                (0.5, 2.0),
+            ),
+            self.term(
+                "framework_overhead",
+                self.overhead(stage),
+                "formula_context",
+                {"gpus": self.layout.tensor},
+                "no measured runs",
+                (0.4, 2.5),
+            ),
+        )
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks of every token; windows are kept whole."""
         slots = ceil(length / self.block) * self.block
-        kept = sum(c.layers * (slots * (c.width * self.kv_element + c.indexer) + c.state) for c in self.caches(stage))
+        kept = sum(
+            c.layers * (slots * (c.width * self.kv_element + c.indexer) + c.state) for c in self.caches(stage)
+        )
         return ceil(batch * kept)
 
     def room(self, stage: Stage, batch: int, length: int) -> int:

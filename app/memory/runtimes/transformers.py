@@ -37,13 +37,19 @@ class TransformersDeployment(Deployment):
     def lay_out(self) -> Layout:
         """Tensor parallelism shards modules; stages stand for `device_map`, and replicas keep all experts."""
         r = self.request
-        return Layout(r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel)
+        return Layout(
+            r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel
+        )
 
     def parameters(self) -> Mapping[str, Any]:
         """Data types and attention are all there is to choose."""
         version = covered_version(self.backend, self.request.backend_version)
-        return {"backend_version": version, "kv_cache_dtype": self.kv_dtype, "precision": self.stored.compute,
-                "attention": self.attention}  # fmt: skip
+        return {
+            "backend_version": version,
+            "kv_cache_dtype": self.kv_dtype,
+            "precision": self.stored.compute,
+            "attention": self.attention,
+        }
 
     def activations(self, stage: Stage, batch: int, length: int) -> int:
         """Prefill of the whole batch: stream, one block's widest step, and eager attention's scores."""
@@ -74,17 +80,36 @@ class TransformersDeployment(Deployment):
         forward, growth = self.activations(stage, batch, length), self.growth(stage, batch, length)
         return (
             *self.weight_terms(stage, "the model's tensors"),
-            self.term("kv_cache", self.cache_bytes(stage, batch, length), "formula_cache_object",
-                      {"batch": batch, "length": length, "dtype": self.kv_dtype}, "transformers cache_utils.py"),
-            self.term("activation_memory", max(forward, growth), "formula_forward", values, "the forward description",
-                      (0.6, 1.6)),
-            self.term("framework_overhead", self.overhead(stage), "formula_context", {"gpus": self.layout.tensor},
-                      "CUDA context, torch CUDABlas.cpp", (0.6, 1.6)),
-        )  # fmt: skip
+            self.term(
+                "kv_cache",
+                self.cache_bytes(stage, batch, length),
+                "formula_cache_object",
+                {"batch": batch, "length": length, "dtype": self.kv_dtype},
+                "transformers cache_utils.py",
+            ),
+            self.term(
+                "activation_memory",
+                max(forward, growth),
+                "formula_forward",
+                values,
+                "the forward description",
+                (0.6, 1.6),
+            ),
+            self.term(
+                "framework_overhead",
+                self.overhead(stage),
+                "formula_context",
+                {"gpus": self.layout.tensor},
+                "CUDA context, torch CUDABlas.cpp",
+                (0.6, 1.6),
+            ),
+        )
 
     def read_caches(self, stage: Stage) -> tuple[LayerCache, ...]:
         """States as transformers keeps them: whole kernels, the model's type."""
-        return rank_cache(self.layout, stage, StateRule(self.kv_dtype, self.kv_dtype, short_convolution=False))
+        return rank_cache(
+            self.layout, stage, StateRule(self.kv_dtype, self.kv_dtype, short_convolution=False)
+        )
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """What the cache object holds after a forward pass: latents as they are, window - 1 tokens."""

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Any, Final
 
 from ...errors import invalid
+from ...messages import Message
 from ...parallelism import VOCABULARY_MULTIPLE, Layout, Stage
 from ..estimate import Term
 from ..kv_cache import LayerCache
@@ -63,6 +64,13 @@ class VllmDeployment(Deployment):
         super().__init__(request)
         self.settings = self._settings()
         self._rooms: dict[Stage, int] = {}
+        if self.minor not in MEASURED:
+            self.warnings.append(
+                Message("version_unmeasured", {"backend": "vLLM", "version": f"0.{self.minor}"})
+            )
+        if self.batch > self.settings.sequences:
+            slots = {"batch": self.batch, "slots": self.settings.sequences}
+            self.warnings.append(Message("batch_beyond_slots", slots))
 
     @staticmethod
     def version_of(request: InferenceRequest) -> str:
@@ -73,10 +81,18 @@ class VllmDeployment(Deployment):
         """Experts are divided over data-parallel ranks too; the contexts of decoding share tensor ranks."""
         r = self.request
         if r.tensor_parallel % r.context_parallel:
-            raise invalid("context_parallel", "context_not_dividing", value=r.context_parallel, tensor=r.tensor_parallel)
+            raise invalid(
+                "context_parallel", "context_not_dividing", value=r.context_parallel, tensor=r.tensor_parallel
+            )
         over_data = r.data_parallel > 1 and has_experts(self.stored)
-        return Layout(r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel,
-                      over_data)  # fmt: skip
+        return Layout(
+            r.tensor_parallel,
+            r.pipeline_parallel,
+            r.data_parallel,
+            r.expert_parallel,
+            r.context_parallel,
+            over_data,
+        )
 
     def _settings(self) -> Settings:
         r = self.request
@@ -107,7 +123,9 @@ class VllmDeployment(Deployment):
         """Whether the rewritten model runner serves this model by default (0.22 on)."""
         if self.minor < 22 or self.minor >= 29:
             return self.minor >= 29
-        if has_experts(self.stored) or any(cache.state for stage in self.stages for cache in self.caches(stage)):
+        if has_experts(self.stored) or any(
+            cache.state for stage in self.stages for cache in self.caches(stage)
+        ):
             return False
         return self.minor >= 25 or self.stored.architecture.model_type == "qwen3"
 
@@ -137,7 +155,7 @@ class VllmDeployment(Deployment):
 
     @property
     def in_flight(self) -> int:
-        """Tokens that may be in flight beside a request's window (`VllmConfig.max_in_flight_tokens`, 0.26 on)."""
+        """Tokens in flight beside a request's window (`VllmConfig.max_in_flight_tokens`, 0.26 on)."""
         if self.minor < 26:
             return self.settings.tokens
         stages = self.layout.pipeline
@@ -160,7 +178,7 @@ class VllmDeployment(Deployment):
         return self.device.is_cuda and not chunked
 
     def non_torch(self, stage: Stage) -> int:
-        """Growth outside torch from the snapshot to the end of profiling: libraries, communicators [bytes]."""
+        """Growth outside torch until profiling ends: libraries, communicators [bytes]."""
         if self.layout.tensor == 1:
             return round((0.13 if self.minor < 18 else 0.25) * GIB)
         if self.minor < 17:
@@ -186,10 +204,14 @@ class VllmDeployment(Deployment):
     def _largest_capture(self) -> int:
         """512; 1024 on data-centre Blackwell from 0.28 and for gpt-oss (`models/config.py`)."""
         blackwell = self.device.capability[0] == 10 and self.minor >= 28
-        return 1024 if blackwell or (self.stored.architecture.model_type == "gpt_oss" and self.minor >= 12) else 512
+        return (
+            1024
+            if blackwell or (self.stored.architecture.model_type == "gpt_oss" and self.minor >= 12)
+            else 512
+        )
 
     def _attention(self) -> str:
-        """The kernels that attention runs on: FlashAttention 3 on Hopper, Triton for Gemma 3's mixed masks."""
+        """What attention runs on: FlashAttention 3 on Hopper, Triton for Gemma 3's mixed masks."""
         if self.stored.architecture.model_type.startswith(("gemma3", "gemma4")):
             return "triton"
         return "flash_attention_3" if self.device.capability == (9, 0) else "other"
@@ -221,40 +243,85 @@ class VllmDeployment(Deployment):
         s = self.settings
         measured = s.minor in MEASURED
         found = self.profile(stage)
-        outside = (0.85, 1.2) if measured and self.layout.tensor in (1, 2, 4) else (0.5, 1.6)
+        outside = (0.92, 1.1) if measured and self.layout.tensor in (1, 2, 4) else (0.5, 1.6)
+        graphs = (0.9, 1.1) if s.minor == 19 else (0.45, 2.3) if measured else (0.3, 1.7)
         return (
-            *self.weight_terms(stage, "vLLM model_loader, torch allocator", (0.997, 1.003)),
+            *self.weight_terms(stage, "vLLM model_loader, torch allocator", (0.9995, 1.0005)),
             self._cache_term(stage),
             self.term(
                 "activation_memory",
                 found.total,
                 "formula_vllm_profile",
-                {"tokens": s.tokens, "sequences": s.sequences, "forward": found.forward, "sampler": found.sampler,
-                 "experts": found.experts, "multimodal": found.multimodal, "workspace": found.workspace},
+                {
+                    "tokens": s.tokens,
+                    "sequences": s.sequences,
+                    "forward": found.forward,
+                    "sampler": found.sampler,
+                    "experts": found.experts,
+                    "multimodal": found.multimodal,
+                    "workspace": found.workspace,
+                },
                 "vLLM gpu_model_runner.profile_run",
-                (0.95, 1.06) if measured else (0.7, 1.5),
+                (0.985, 1.015) if measured else (0.7, 1.5),
             ),
-            self.term("framework_overhead", self.context(stage), "formula_context", {"gpus": self.layout.tensor},
-                      "start-up logs on H100", outside),
-            self.term("framework_overhead", self.non_torch(stage), "formula_non_torch", {"gpus": self.layout.tensor},
-                      "start-up logs on H100", outside),
-            self.term("framework_overhead", self.graphs(stage), "formula_graphs", {"layers": stage.layers},
-                      "vLLM compilation, start-up logs on H100", (0.8, 1.3) if measured else (0.3, 1.7)),
+            self.term(
+                "framework_overhead",
+                self.context(stage),
+                "formula_context",
+                {"gpus": self.layout.tensor},
+                "start-up logs on H100",
+                outside,
+            ),
+            self.term(
+                "framework_overhead",
+                self.non_torch(stage),
+                "formula_non_torch",
+                {"gpus": self.layout.tensor},
+                "start-up logs on H100",
+                outside,
+            ),
+            self.term(
+                "framework_overhead",
+                self.graphs(stage),
+                "formula_graphs",
+                {"layers": stage.layers},
+                "vLLM compilation, start-up logs on H100",
+                graphs,
+            ),
             *self._penalty_terms(stage),
-        )  # fmt: skip
+        )
 
     def _cache_term(self, stage: Stage) -> Term:
         per_request, block = self.groups.blocks(self.length, self.in_flight), self.block_bytes(stage)
-        values = {"sequences": self.batch, "blocks_per_sequence": per_request, "block_bytes": block,
-                  "block_size": self.groups.smallest_block, "groups": self.groups.count}  # fmt: skip
-        return self.term("kv_cache", self.batch * per_request * block, "formula_blocks", values,
-                         "vLLM kv_cache_interface, kv_cache_utils")  # fmt: skip
+        values = {
+            "sequences": self.batch,
+            "blocks_per_sequence": per_request,
+            "block_bytes": block,
+            "block_size": self.groups.smallest_block,
+            "groups": self.groups.count,
+        }
+        return self.term(
+            "kv_cache",
+            self.batch * per_request * block,
+            "formula_blocks",
+            values,
+            "vLLM kv_cache_interface, kv_cache_utils",
+        )
 
     def _penalty_terms(self, stage: Stage) -> tuple[Term, ...]:
         size = self.penalties(stage)
         values = {"sequences": self.settings.sequences, "vocabulary": self.widths(stage).vocabulary}
-        found = self.term("framework_overhead", size, "formula_penalties", values, "vLLM v1/worker/gpu PenaltiesState")
+        found = self.term(
+            "framework_overhead", size, "formula_penalties", values, "vLLM v1/worker/gpu PenaltiesState"
+        )
         return (found,) if size else ()
+
+    def check(self) -> None:
+        """Warn where the engine refuses to start."""
+        if not self.starts():
+            free = min(self.device.total - self.context(s) for s in self.stages) / self.device.total
+            values = {"utilization": self.settings.utilization, "most": f"{max(0.0, free):.3f}"}
+            self.warnings.append(Message("cannot_start", values))
 
     def minimum(self) -> "VllmDeployment":
         """As many sequences as asked for, no graphs."""
@@ -262,11 +329,19 @@ class VllmDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks of every group."""
-        return batch * self.groups.blocks(ceil(length / self.layout.context), self.in_flight) * self.block_bytes(stage)
+        return (
+            batch
+            * self.groups.blocks(ceil(length / self.layout.context), self.in_flight)
+            * self.block_bytes(stage)
+        )
 
     def block_bytes(self, stage: Stage) -> int:
         """One block over the layers of a group on this stage."""
-        return self.groups.block_bytes if len(self.stages) == 1 else self.groups_of(self.caches(stage)).block_bytes
+        return (
+            self.groups.block_bytes
+            if len(self.stages) == 1
+            else self.groups_of(self.caches(stage)).block_bytes
+        )
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """Requested memory less weights, peak and what lies outside torch (`determine_available_memory`)."""

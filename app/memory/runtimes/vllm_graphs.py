@@ -18,7 +18,9 @@ GIB: Final = 2**30
 # Kernels of a layer after fusion: four products, rotation, cache write, attention and its combination, two
 # norms, activation.
 DENSE: Final = 11
-LATENT: Final = 4  # two absorbing products, their transposed copies and the latent's norm, less a fused product
+LATENT: Final = (
+    4  # two absorbing products, their transposed copies and the latent's norm, less a fused product
+)
 ROUTED: Final = 6  # router, top-k, alignment (2), two products, activation, sum: instead of a dense half
 SHARED: Final = 4  # two products, an activation and a sum beside the routed experts
 TRITON_ROUTED: Final = 3  # gpt-oss's routing sorts with more kernels
@@ -46,7 +48,11 @@ def capture_sizes(minor: int, sequences: int, tokens: int, largest: int) -> tupl
 @lru_cache(maxsize=1024)
 def kernels(stage: Stage) -> int:
     """Kernels of one forward pass over the stage's layers."""
-    return sum(places * layer_kernels(section) for section, places in stage.sections if section.component == "decoder")
+    return sum(
+        places * layer_kernels(section)
+        for section, places in stage.sections
+        if section.component == "decoder"
+    )
 
 
 def layer_kernels(section: Section) -> int:

@@ -70,7 +70,13 @@ class Groups:
 
 
 def specs(
-    caches: Sequence[LayerCache], block: int, element: float, *, hybrid: bool, state_copies: int, scales: int = 0
+    caches: Sequence[LayerCache],
+    block: int,
+    element: float,
+    *,
+    hybrid: bool,
+    state_copies: int,
+    scales: int = 0,
 ) -> tuple[Spec, ...]:
     """The specs of a model's layers before pages are made equal.
 

@@ -96,7 +96,14 @@ def experts_workspace(run: Run, widths: Widths, own_kernels: bool) -> int:
 
 
 def profile(
-    run: Run, widths: Widths, device: Device, *, samples: bool, own_kernels: bool, dynamic_8_bit: bool, multimodal: int
+    run: Run,
+    widths: Widths,
+    device: Device,
+    *,
+    samples: bool,
+    own_kernels: bool,
+    dynamic_8_bit: bool,
+    multimodal: int,
 ) -> Profile:
     """The whole run on one rank; only a stage that `samples` has logits."""
     return Profile(
