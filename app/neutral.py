@@ -1,4 +1,6 @@
-"""Fields that cannot matter for a request although they were given: said, never silently ignored.
+"""Fields of a training request that cannot matter although they were given: said, never silently ignored.
+
+Runtimes say the same of inference themselves, as it depends on the runtime.
 
 Each rule names a field, when it cannot matter, and the sentence that says why. A test changes every field
 and finds either another answer or one of these warnings.
@@ -8,10 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .memory.requests import InferenceRequest, TrainingRequest
+from .memory.requests import TrainingRequest
 from .messages import Message
-
-Request = InferenceRequest | TrainingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Rule:
 
     field: str
     reason: str
-    applies: Callable[[Any], bool]
+    applies: Callable[[TrainingRequest], bool]
 
 
 def _adapters(request: TrainingRequest) -> bool:
@@ -31,7 +31,7 @@ def _one_replica(request: TrainingRequest) -> bool:
     return request.data_parallel * request.context_parallel == 1
 
 
-def _one_gpu(request: Request) -> bool:
+def _one_gpu(request: TrainingRequest) -> bool:
     sizes = (
         request.tensor_parallel,
         request.pipeline_parallel,
@@ -41,12 +41,7 @@ def _one_gpu(request: Request) -> bool:
     return max(sizes) == 1
 
 
-_INFERENCE: Final = (
-    Rule("max_lora_rank", "neutral_no_loras", lambda r: r.max_loras == 0),
-    Rule("gpus_per_node", "neutral_no_network", lambda r: True),
-    Rule("attention", "neutral_backend_attention", lambda r: r.backend in ("vllm", "sglang", "tensorrt-llm")),
-)
-_TRAINING: Final = (
+_RULES: Final = (
     Rule("momentum", "neutral_only_sgd", lambda r: r.optimizer != "SGD"),
     Rule("lora", "neutral_only_adapters", lambda r: not _adapters(r)),
     Rule("trainable_parameters", "neutral_only_full", _adapters),
@@ -57,11 +52,10 @@ _TRAINING: Final = (
 )
 
 
-def neutral_fields(request: Request, given: Mapping[str, Any]) -> list[Message]:
-    """A warning for each given field that cannot matter for this request."""
-    rules = _INFERENCE if isinstance(request, InferenceRequest) else _TRAINING
+def neutral_fields(request: TrainingRequest, given: Mapping[str, Any]) -> list[Message]:
+    """A warning for each given field that cannot matter for this training."""
     return [
         Message(rule.reason, {"field": rule.field})
-        for rule in rules
+        for rule in _RULES
         if given.get(rule.field) is not None and rule.applies(request)
     ]

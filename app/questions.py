@@ -18,13 +18,12 @@ _ADAPTER_METHODS: Final = ("lora", "qlora", "dora")
 
 
 # Documented fields that the core does not look at yet, with the values that ask nothing of it.
-_NOT_YET: Final[Mapping[str, tuple[Any, ...]]] = {
-    "context_parallel": (1,),
-    "max_loras": (0,),
-    "speculative": (None,),
-    "solve_for": (None,),
+_NOT_YET: Final[Mapping[str, tuple[Any, ...]]] = {"solve_for": (None,)}
+_NOT_YET_IN_TRAINING: Final[Mapping[str, tuple[Any, ...]]] = {
+    **_NOT_YET,
+    "fused_cross_entropy": (False,),
+    "sequence_parallel": (False,),
 }
-_NOT_YET_IN_TRAINING: Final[Mapping[str, tuple[Any, ...]]] = {"solve_for": (None,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def inference_question(values: Values, lookup: Lookup) -> Question:
     if "input_length" in values:
         echoed["output_length"] = values.get("output_length", 0)
     request = InferenceRequest(found.model, **known)
-    warnings.extend((*neutral_fields(request, values), *_beyond_context(request)))
+    warnings.extend(_beyond_context(request))
     return Question(request, echoed, tuple(warnings))
 
 

@@ -1,19 +1,19 @@
 """Rules about fields that cannot matter."""
 
 from app.architecture import read_config
-from app.memory.requests import InferenceRequest, Model, TrainingRequest
+from app.memory.requests import Model, TrainingRequest
 from app.neutral import neutral_fields
 
 MODEL = Model(read_config({"model_type": "llama", "num_hidden_layers": 1}), "tiny")
 
 
-def fields(request: InferenceRequest | TrainingRequest, given: dict[str, object]) -> list[object]:
+def fields(request: TrainingRequest, given: dict[str, object]) -> list[object]:
     return [message.params["field"] for message in neutral_fields(request, given)]
 
 
 def test_only_given_fields_are_spoken_of() -> None:
-    assert fields(InferenceRequest(MODEL), {}) == []
-    assert fields(InferenceRequest(MODEL), {"max_lora_rank": 8}) == ["max_lora_rank"]
+    assert fields(TrainingRequest(MODEL), {}) == []
+    assert fields(TrainingRequest(MODEL), {"momentum": 0.5}) == ["momentum"]
 
 
 def test_a_field_that_matters_is_not_spoken_of() -> None:

@@ -32,7 +32,7 @@ INFERENCE: dict[str, tuple[dict[str, Any], Any]] = {
     "pipeline_parallel": (DENSE, 2),
     "data_parallel": (DENSE, 2),
     "expert_parallel": ({**EXPERTS, "data_parallel": 2}, 2),
-    "context_parallel": (DENSE, 2),
+    "context_parallel": ({**DENSE, "tensor_parallel": 2}, 2),
     "gpu": (DENSE, "A100-80GB"),
     "gpus_per_node": ({**DENSE, "tensor_parallel": 2}, 1),
     "gpu_memory_utilization": (DENSE, 0.5),
@@ -102,8 +102,7 @@ def _figures(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 # What the core does not look at yet in these requests; to be emptied.
-OPEN = {"inference-attention", "inference-expert_parallel", "training-fused_cross_entropy"}
-OPEN |= {"training-sequence_parallel"}
+OPEN = {"inference-expert_parallel"}
 
 
 def _marked(case: tuple[str, str, dict[str, Any], Any]) -> Any:
@@ -141,7 +140,6 @@ NEUTRAL: list[tuple[str, dict[str, Any], str]] = [
     ("training", {**DENSE, "method": "lora", "trainable_parameters": 5}, "trainable_parameters"),
     ("training", {**DENSE, "zero_stage": 2}, "zero_stage"),
     ("training", {**DENSE, "fsdp": True}, "fsdp"),
-    ("training", {**DENSE, "sequence_parallel": True}, "sequence_parallel"),
 ]
 
 
