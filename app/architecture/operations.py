@@ -157,12 +157,14 @@ class State:
     """A recurrent state of fixed size: elements per sequence, whatever its length.
 
     `dtype` None: the model's. `units`: heads (or channels) that tensor parallelism divides it by.
+    `once`: kept once for the whole batch.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str | None = None
     units: int = 1
+    once: bool = False
 
     @property
     def size(self) -> int:
@@ -260,9 +262,9 @@ class Attention(Operation):
     float32_softmax: bool = True
     dropout: float = 0.0
     cache: KeyValueCache | None = None
-    broadcast: bool = False  # one key-value head is handed over as it is, which no fused kernel takes
     float32_scores: bool = False  # queries and keys are cast to fp32 before their product
     compress: int = 0  # tokens that one more key each stands for; 0: none
+    broadcast: bool = False  # one key-value head is handed over as it is, which no fused kernel takes
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,6 +312,7 @@ class Trace:
         float32_scores: bool = False,
         kept_heads: int = 0,
         kept: KeyValueCache | None = None,
+        broadcast: bool = False,
     ) -> Tensor:
         """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache.
 
@@ -332,7 +333,7 @@ class Trace:
             Attention(
                 self.path(""), (q, k, v), (out,), (sinks,) if sinks else (), heads, kv_heads, key_dim, value_dim,
                 window, chunk, causal, cross, sinks is not None, softcap, bias, float32_softmax, dropout, cache,
-                float32_scores, compressed[0].rate if compressed else 0,
+                float32_scores, compressed[0].rate if compressed else 0, broadcast,
             )  # fmt: skip
         )
 

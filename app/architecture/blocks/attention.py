@@ -13,7 +13,8 @@ class Heads:
     """The shape of an attention layer: query heads, key-value heads, and the width of each head.
 
     `rotary_dim` None turns whole heads, 0 none at all; `joined`: turned heads are joined with the rest even
-    where that is empty, which copies them. `window` and `chunk` bound what a query sees.
+    where that is empty, which copies them. `window` and `chunk` bound what a query sees. `broadcast`: a
+    single key-value head is handed to the core as it is.
     """
 
     heads: int
@@ -33,6 +34,7 @@ class Heads:
     float32_scores: bool = False
     kept_heads: int = 0
     kept: KeyValueCache | None = None
+    broadcast: bool = False
 
     @classmethod
     def of(cls, config: Config, **changes: object) -> Self:
@@ -128,6 +130,7 @@ def attend(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads, **options: o
         float32_softmax=shape.float32_softmax,
         dropout=shape.dropout,
         float32_scores=shape.float32_scores,
+        broadcast=shape.broadcast,
         kept_heads=shape.kept_heads,
         kept=shape.kept,
         cached=shape.cached,

@@ -125,6 +125,7 @@ def falcon_heads(c: Config) -> Heads:
         dropout=drop,
         float32_softmax=False,
         kept_heads=c.heads if is_new else 0,
+        broadcast=kv_heads == 1,
     )
 
 
