@@ -41,7 +41,7 @@ def predicted(t: Trace, q: Tensor, keys: Tensor, values: Tensor, shape: Heads, n
 
 def ngram_attention(t: Trace, x: Tensor, shape: Heads, c: Config) -> Tensor:
     """All streams through the same projections, with a learned bias for relative positions."""
-    width, ngram = c.hidden, c.size("ngram", least=0)
+    width, ngram = c.hidden, c.count("ngram", least=0)
     streams = (width, ngram * width)
     split = column(shape.heads)
     with t.scope("self_attn"):
@@ -85,7 +85,7 @@ def unused_cross(t: Trace, width: int) -> None:
 def prophetnet(c: Config, m: ModelBuilder) -> None:
     """The wrapper's embedding owns the matrix that the decoder's and the head's are tied to."""
     width, drop, shape = c.hidden, c.number("dropout", 0.0), decoder_heads(c)
-    ngram, inner, act = c.size("ngram", least=0), c.size("decoder_ffn_dim"), c.text("activation_function")
+    ngram, inner, act = c.count("ngram", least=0), c.size("decoder_ffn_dim"), c.text("activation_function")
     streams = 1 + ngram
 
     def embed(t: Trace) -> Tensor:

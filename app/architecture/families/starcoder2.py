@@ -55,6 +55,7 @@ def stable_layer(t: Trace, x: Tensor, mixer: object, mlp: object, *, style: str,
 @decoder("stablelm")
 def stablelm(c: Config, m: ModelBuilder) -> None:
     """StableLM 3B to 12B (arXiv 2402.17834): a quarter of each head turned."""
-    attention = partial(stable_attention, bias=c.flag("use_qkv_bias"), qk_norm=c.flag("qk_layernorm"))
+    qk_norm = c.flag("qk_layernorm") and c.count("num_attention_heads") > 0  # heads are walked one by one
+    attention = partial(stable_attention, bias=c.flag("use_qkv_bias"), qk_norm=qk_norm)
     wrap = parallel if c.flag("use_parallel_residual") else stable_layer
     stack(c, m, attention, swiglu(c), wrap=wrap, style="layer", dropout=c.number("hidden_dropout", 0.0))
