@@ -26,9 +26,14 @@ def pre_norm(
     bias: bool | None = None,
     dropout: float = 0.0,
     scale: bool = False,
+    wide: bool = False,
 ) -> Tensor:
-    """x + mixer(norm(x)), then x + feed_forward(norm(x)): Llama and most others."""
-    normed = t.norm(names[0], x, style=style, bias=bias)
+    """x + mixer(norm(x)), then x + feed_forward(norm(x)): Llama and most others.
+
+    `wide`: the residual stream is float32, the first norm reads it in the weights' type.
+    """
+    normed = t.norm(names[0], t.elementwise("narrow", x) if wide else x, style=style, bias=bias)
+    x = t.elementwise("widen", x) if wide else x
     x = t.add(x, branch(t, mixer(t, normed), dropout, scale))
     if feed_forward is None:
         return x

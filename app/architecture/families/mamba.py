@@ -24,7 +24,13 @@ def step_rank(c: Config, field: str) -> int:
 
 def stack(c: Config, m: ModelBuilder, mixer: Half) -> None:
     """Layers of one norm and one mixer."""
-    layers(c, m, lambda kind: mixer, lambda kind: None, embed="embeddings", final="norm_f", names=("norm",))
+    wide = c.flag("residual_in_fp32", True)
+    layers(c, m, lambda kind: mixer, lambda kind: None, embed="embeddings", final="norm_f", names=("norm",), wide=wide)
+
+
+def widened(c: Config) -> tuple[str, ...]:
+    """Logits cast to float32."""
+    return ("widen",)
 
 
 def selective(c: Config, norms: str | None) -> Half:
@@ -41,19 +47,19 @@ def selective(c: Config, norms: str | None) -> Half:
     return partial(mamba, m=shape)
 
 
-@decoder("mamba", prefix="backbone")
+@decoder("mamba", prefix="backbone", after=widened)
 def mamba_model(c: Config, m: ModelBuilder) -> None:
     """Mamba (arXiv 2312.00752)."""
     stack(c, m, selective(c, None))
 
 
-@decoder("falcon_mamba", prefix="backbone")
+@decoder("falcon_mamba", prefix="backbone", after=widened)
 def falcon_mamba(c: Config, m: ModelBuilder) -> None:
     """Falcon Mamba (arXiv 2410.05355): time step, B and C normalised without weights."""
     stack(c, m, selective(c, "rms_plain"))
 
 
-@decoder("mamba2", prefix="backbone")
+@decoder("mamba2", prefix="backbone", after=widened)
 def mamba2_model(c: Config, m: ModelBuilder) -> None:
     """Mamba-2 (arXiv 2405.21060)."""
     shape = Mamba2(

@@ -34,20 +34,28 @@ def attention(low: Lowering, op: Attention) -> None:
     region = low.tape.begin() if low.mode.checkpointing == "selective" else None
     q, k, v = (low.narrowed(low.value(tensor)) for tensor in op.inputs[:3])
     shape = Shape.of(op, low.mode.tensor_parallel)
-    core = eager if implementation(low, op) == "eager" else kernel
+    core = {"eager": eager, "math": math}.get(implementation(low, op, shape), kernel)
     out = core(low, op, shape, q, k, v)
     if region is not None:
         low.tape.finish(region)
     low.put(op.output, out)
 
 
-def implementation(low: Lowering, op: Attention) -> str:
-    """The implementation that runs: scores that are capped or have sinks are only written out in eager code."""
-    if low.mode.attention == "sdpa" and (op.softcap or op.sinks):
+def implementation(low: Lowering, op: Attention, shape: Shape) -> str:
+    """The implementation that runs.
+
+    Scores that are capped or have sinks are only written out in eager code. `sdpa` falls back to its math
+    path for what no kernel takes: one key-value head handed over as it is, and on the CPU also dropout and
+    values of another width (PyTorch `sdp_utils_cpp`).
+    """
+    if low.mode.attention != "sdpa":
+        return low.mode.attention
+    if op.softcap or op.sinks:
         return "eager"
-    if low.mode.attention == "sdpa" and op.key_dim != op.value_dim and not low.mode.kernels.unequal_heads:
-        return "eager"
-    return low.mode.attention
+    kernels = low.mode.kernels
+    unequal = shape.key_dim != shape.value_dim and not kernels.unequal_heads
+    dropped = op.dropout > 0 and not kernels.attention_dropout_free
+    return "math" if unequal or dropped or op.broadcast else "sdpa"
 
 
 def masked(low: Lowering, op: Attention) -> bool:
@@ -72,6 +80,21 @@ def kernel(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Va
         (q, k, v), shape.heads * shape.value_dim * TOKENS, q.item, keeps=keeps, keeps_output=True, temporary=workspace
     )
     return out if q.strided else tape.copy(out)
+
+
+def math(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Value) -> Value:
+    """SDPA's composite path: 16-bit inputs are widened to float32, scaled, and everything is kept."""
+    tape, item, pairs = low.tape, q.item, shape.heads * PAIRS
+    q, k, v = tape.cast(q, 4), tape.cast(k, 4), tape.cast(v, 4)
+    if shape.groups > 1:
+        k = tape.expand(k, shape.heads * shape.key_dim * TOKENS)
+        v = tape.expand(v, shape.heads * shape.value_dim * TOKENS)
+    scores = tape.scale(tape.products(batched(low, tape.scale(q)), batched(low, tape.scale(k)), pairs))
+    probabilities = tape.unary(scores, saves="output")
+    if op.dropout:
+        probabilities = tape.dropout(probabilities, low.mode.kernels.dropout_mask or 4)
+    mixed = tape.products(probabilities, batched(low, v), shape.heads * shape.value_dim * TOKENS)
+    return tape.copy(tape.cast(mixed, item))
 
 
 def repeat(low: Lowering, x: Value, shape: Shape, width: int) -> Value:

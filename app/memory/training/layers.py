@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...architecture.sections import Section
-from . import attention, experts  # noqa: F401  (sign up their rules)
+from . import attention, experts, scans  # noqa: F401  (sign up their rules)
 from .lowering import Lowering
 from .mode import Mode
 from .sizes import coefficients, dominates
@@ -24,6 +24,7 @@ class Cost:
     backward: tuple[Moment, ...]
     held: int = 0  # bytes that stay alive from here to the end of the step (logits)
     loss: tuple[Moment, ...] = ()
+    leaving: int | None = None  # bytes per element of its output
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ def enumerate_layers(sections: Sequence[Section]) -> Iterator[tuple[int | None, 
         position = end
 
 
-def measure(place: Place, mode: Mode) -> Cost:
+def measure(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     """The cost of one block."""
-    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached)
+    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached, entering=entering)
     tape = low.run()
     walk = Walk(tape, mode.kernels.in_place, mode.accumulating)
     for value in tape.inputs:
@@ -84,7 +85,8 @@ def measure(place: Place, mode: Mode) -> Cost:
     walk.moments = []
     walk.start_backward()
     walk.backward()
-    return Cost(kept, walk.leaves, forward, undominated(walk.moments))
+    leaving = tape.output.item if tape.output is not None else entering
+    return Cost(kept, walk.leaves, forward, undominated(walk.moments), leaving=leaving)
 
 
 def undominated(moments: Sequence[Moment]) -> tuple[Moment, ...]:

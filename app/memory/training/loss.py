@@ -10,9 +10,9 @@ from .mode import Mode
 from .sizes import ONE
 from .tape import Walk
 
-def measure_head(place: Place, mode: Mode) -> Cost:
+def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     """The cost of the head with the loss behind it."""
-    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached)
+    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached, entering=entering)
     tape = low.run()
     logits = tape.output
     assert logits is not None

@@ -16,6 +16,7 @@ from ...architecture.operations import (
     Parameter,
     Rotary,
     Route,
+    Scan,
     Tensor,
     View,
 )
@@ -44,14 +45,18 @@ def rule(kind: type[Operation]) -> Callable[[Rule], Rule]:
 class Lowering:
     """Writes one block onto a tape.
 
-    `trained`: its weights are; `reached`: its input needs a gradient.
+    `trained`: its weights are; `reached`: its input needs a gradient; `entering`: bytes per element of its
+    input [those of the compute type].
     """
 
-    def __init__(self, section: Section, mode: Mode, *, trained: bool, reached: bool) -> None:
+    def __init__(
+        self, section: Section, mode: Mode, *, trained: bool, reached: bool, entering: int | None = None
+    ) -> None:
         self.section = section
         self.mode = mode
         self.trained = trained
         self.reached = reached
+        self.entering = entering or (mode.weight_item if mode.autocast else mode.compute_item)
         self.tape = Recorder()
         self.values: dict[int, Value] = {}
         self._weights: dict[str, Value] = {}
@@ -86,8 +91,7 @@ class Lowering:
         """The value of a tensor; one that nothing here made comes from another block."""
         found = self.values.get(tensor.id)
         if found is None:
-            item = self.mode.weight_item if self.mode.autocast else self.mode.compute_item
-            found = self.tape.input(tensor.width * _ROWS[tensor.axis], item, grad=self.reached)
+            found = self.tape.input(tensor.width * _ROWS[tensor.axis], self.entering, grad=self.reached)
             self.values[tensor.id] = found
         return found
 
@@ -147,9 +151,9 @@ def linear(low: Lowering, op: Linear) -> None:
 
 def project(low: Lowering, x: Value, op: Linear, count: int) -> Value:
     """x W^T + b."""
-    x = low.narrowed(x)
+    weight = low.operand(op.parameters[0])
     bias = low.operand(op.parameters[1]) if len(op.parameters) > 1 else None
-    return low.tape.matrix(x, low.operand(op.parameters[0]), count, bias)
+    return low.tape.matrix(low.tape.cast(x, weight.item), weight, count, bias)
 
 
 def adapted(low: Lowering, op: Linear) -> bool:
@@ -196,6 +200,8 @@ def norm(low: Lowering, op: Norm) -> None:
         out = fused_norm(low, op, x, rows)
     elif op.style in ("layer", "group"):
         out = layer_norm(low, op, x, rows)
+    elif op.style == "layer_wide" and op.parameters:
+        out = wide_layer_norm(low, op, x, rows)
     elif op.style == "rms_gated":
         out = gated_norm(low, op, x, rows)
     else:
@@ -226,12 +232,25 @@ def rms_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
 
 
 def gated_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
-    """RMSNorm of x * silu(gate) or silu(gate) times the norm, in float32."""
+    """An RMSNorm and a silu gate in float32: gate first (Mamba-2), or norm first (delta rule)."""
     tape = low.tape
-    gate = tape.unary(tape.cast(low.value(op.inputs[1]), 4), saves="input")
-    wide = tape.multiply(tape.cast(x, 4), gate)
-    scaled = tape.cast(normalised(low, wide, rows), x.item)
-    return tape.multiply(low.weight(op.parameters[0]), scaled)
+    gate = tape.cast(low.value(op.inputs[1]), 4)
+    weight = low.weight(op.parameters[0])
+    if any(isinstance(other, Scan) and other.kind == "mamba2" for other in low.section.block.operations):
+        gated = tape.multiply(tape.cast(x, 4), tape.unary(gate, saves="input"))
+        return tape.multiply(weight, tape.cast(normalised(low, gated, rows), x.item))
+    scaled = tape.multiply(weight, tape.cast(normalised(low, x, rows), x.item))
+    return tape.cast(tape.multiply(scaled, tape.unary(gate, saves="input")), x.item)
+
+
+def wide_layer_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
+    """A LayerNorm written out in float32 (Cohere)."""
+    tape = low.tape
+    wide = tape.cast(x, 4)
+    mean = tape.mean(wide, rows)
+    spread = tape.scale(tape.mean(tape.power(tape.add(wide, mean)), rows))
+    scaled = tape.multiply(tape.add(wide, mean), tape.unary(spread, saves="output"))
+    return tape.cast(tape.multiply(tape.cast(low.weight(op.parameters[0]), 4), scaled), x.item)
 
 
 def layer_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
@@ -331,6 +350,10 @@ def apply(low: Lowering, kind: str, inputs: list[Value], dropout: float = 0.0) -
             return tape.add(*inputs)
         case "multiply":
             return tape.multiply(*inputs)
+        case "widen":
+            return tape.cast(x, 4)
+        case "narrow":
+            return tape.cast(x, low.mode.weight_item)
         case "dropout":
             return tape.dropout(x, low.mode.kernels.dropout_mask or x.item) if dropout else x
         case "gelu_new":

@@ -91,14 +91,16 @@ def _tied(sections: Sequence[Section]) -> bool:
 
 def _costs(rows: Sequence[Place], mode: Mode) -> list[Cost]:
     """Each distinct block measured once."""
-    known: dict[tuple[int, bool, bool], Cost] = {}
-    costs = []
+    known: dict[tuple[object, ...], Cost] = {}
+    costs: list[Cost] = []
+    entering: int | None = None
     for place in rows:
-        key = (id(place.section), place.trained, place.reached)
+        key = (id(place.section), place.trained, place.reached, entering)
         if key not in known:
             read = measure_head if place.section.component == "head" else measure
-            known[key] = read(place, mode)
+            known[key] = read(place, mode, entering)
         costs.append(known[key])
+        entering = known[key].leaving
     return costs
 
 
