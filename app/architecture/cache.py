@@ -77,12 +77,14 @@ def compressed_bytes(cache: KeyValueCache, length: int, dtype: str) -> int:
     return ELEMENT_BYTES[dtype] * sum(part.size(length) for part in cache.compressed)
 
 
-def state_bytes(sections: Iterable[Section], dtype: str) -> int:
-    """Bytes of recurrent state per sequence; states without a data type of their own have the model's."""
+def state_bytes(sections: Iterable[Section], dtype: str, *, once: bool = False) -> int:
+    """Bytes of recurrent state per sequence (or `once` for the batch); states without a data type of their
+    own have the model's."""
     return sum(
         layer.count * state.size * ELEMENT_BYTES[state.dtype or dtype]
         for layer in layers(sections)
         for state in layer.states
+        if state.once == once
     )
 
 
@@ -99,7 +101,7 @@ def cache_bytes(
         for layer in layers(found)
         if layer.keys_values
     )
-    return batch * (kept + state_bytes(found, dtype))
+    return batch * (kept + state_bytes(found, dtype)) + state_bytes(found, dtype, once=True)
 
 
 def bytes_per_token(sections: Iterable[Section], dtype: str) -> int:

@@ -54,6 +54,14 @@ def lightning(op: Scan, batch: int, length: int) -> int:
     return 2 * batch * op.heads * (inside + 2 * length * op.key_dim * op.value_dim)
 
 
+def matrix_memory(op: Scan, batch: int, length: int) -> int:
+    """xLSTM's matrix memory: whole chunks, then token by token (`wrap_chunkwise_arbitrary_sequence_length`)."""
+    step = 2 * op.key_dim * op.value_dim + op.key_dim
+    chunked = length // op.chunk * op.chunk
+    inside = op.chunk * (op.key_dim + op.value_dim)
+    return 2 * batch * op.heads * (length * step + chunked * inside)
+
+
 def elementwise(op: Scan, batch: int, length: int) -> int:
     """No matrix products at all: RG-LRU, RWKV-4, convolutions with weights made for each token."""
     return 0
@@ -65,10 +73,13 @@ PARALLEL: Final[dict[str, Callable[[Scan, int, int], int]]] = {
     "gated_delta": gated_delta,
     "kimi_delta": kimi_delta,
     "lightning": lightning,
+    "mlstm": matrix_memory,
+    "counter": elementwise,
     "rg_lru": elementwise,
     "rwkv": elementwise,
     "dynamic_convolution": elementwise,
     "ngram": elementwise,
+    "shift": elementwise,
 }
 
 
