@@ -8,8 +8,9 @@ from ..messages import Message
 from .architecture import Architecture
 from .builder import ModelBuilder
 from .config import Config, defaults
-from .families import BODIES, CLASSES, FAMILIES
-from .families.registry import HEADED, Writer
+from .families import CLASSES, FAMILIES
+from .families.registry import Writer
+from .families.tasks import of_task
 from .wild import NESTED, Settled, settle
 
 
@@ -66,14 +67,9 @@ def find_type(config: Mapping[str, Any], settled: Settled | None = None) -> str:
 
 
 def writer(config: Mapping[str, Any], model_type: str) -> Writer | None:
-    """Who writes the model down: by its class where that decides; a class without a head is the body."""
+    """Who writes the model down: by its class where that decides, else the type's usual model."""
     stated = stated_class(config)
-    classes = defaults().get(model_type, {}).get("classes", {})
-    if stated in CLASSES:
-        return CLASSES[stated]
-    if stated and stated == classes.get("base") and model_type in HEADED:
-        return BODIES[model_type]
-    return FAMILIES.get(model_type)
+    return CLASSES.get(stated) or of_task(model_type, stated) or FAMILIES.get(model_type)
 
 
 def not_covered(name: str, reason: str = "its forward pass is not described here") -> UnknownArchitecture:

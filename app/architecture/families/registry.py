@@ -13,7 +13,7 @@ Writer = Callable[[Config, ModelBuilder], None]
 
 BODIES: dict[str, Writer] = {}
 FAMILIES: dict[str, Writer] = {}
-HEADED: set[str] = set()  # types that are a body and a head and nothing else
+HEADED: dict[str, str] = {}  # types that are a body and a head and nothing else; the body's prefix
 CLASSES: dict[str, Writer] = {}  # by the class that a checkpoint names, where one type has several models
 
 
@@ -76,7 +76,7 @@ def decoder(
 
     def register(write: Writer) -> Writer:
         body(*model_types)(write)
-        HEADED.update(model_types)
+        HEADED.update(dict.fromkeys(model_types, prefix))
 
         def whole(config: Config, model: ModelBuilder) -> None:
             with model.prefix(prefix):

@@ -11,7 +11,7 @@ from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Parameter, Role, Tensor
 from ..trace import Trace, row
-from .registry import family
+from .registry import family, of_class
 
 NAMES = ("q", "k", "v", "o")
 FeedForward = Callable[[Trace, Tensor], Tensor]
@@ -91,6 +91,18 @@ def shared_embedding(c: Config, m: ModelBuilder, *, tied: bool) -> None:
 def decoder_layers(c: Config) -> int:
     """As many as the encoder's, where not stated."""
     return c.count("num_decoder_layers", c.count("num_layers"))
+
+
+@of_class("T5EncoderModel", "MT5EncoderModel", "UMT5EncoderModel")
+def t5_encoder(c: Config, m: ModelBuilder) -> None:
+    """The encoder alone: embedding models, text towers of picture generators."""
+    feed, width = feed_forward(c, "DenseReluDense"), c.size("d_model")
+    m.notes["kind"] = "encoder"
+    m.hidden_size, m.vocab_size = width, c.vocab
+    m.single("embedding", lambda t: t.embedding("shared", c.vocab, width, axis=Axis.SOURCE))
+    with m.component("encoder"), m.prefix("encoder"):
+        write_stack(c, m, c.count("num_layers"), lambda sparse: feed, decodes=False,
+                    every_bias=c.model_type == "umt5")  # fmt: skip
 
 
 @family("t5", "mt5", "umt5", "longt5")
