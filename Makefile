@@ -41,20 +41,20 @@ else
 endif
 
 ifneq ($(UV),)
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+INSTALL = $(UV) pip install --quiet --python $(1)/bin/python
 else
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 endif
 
 $(VENV)/.serve: $(VENV)/bin/python pyproject.toml
-	@$(INSTALL) -e .
+	@$(call INSTALL,$(VENV)) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	@$(INSTALL) -e ".[dev]"
+	@$(call INSTALL,$(VENV)) -e ".[dev]"
 	@touch $@ $(VENV)/.serve
 
 $(VENV)-oracle/.done: pyproject.toml tests/oracles/requirements.txt
 	@$(MAKE) --no-print-directory VENV=$(VENV)-oracle $(VENV)-oracle/.dev
-	@$(VENV)-oracle/bin/python -m pip install --quiet -r tests/oracles/requirements.txt
+	@$(call INSTALL,$(VENV)-oracle) -r tests/oracles/requirements.txt
 	@touch $@
