@@ -1,4 +1,4 @@
-"""Renew tests/golden/architectures.json.gz from dumps of the real models:
+"""Renew tests/golden/architectures.json.gz and published.json from dumps of the real models:
 
 python -m tests.oracles.dump --dumps DIR <types...>
 python scripts/make_golden.py DIR
@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.golden import ARCHITECTURES, digest  # noqa: E402
+from tests.golden import ARCHITECTURES, PUBLISHED, digest  # noqa: E402
 from tests.oracles.compare import expected_tensors  # noqa: E402
 
 Case = dict[str, Any]
@@ -42,6 +42,12 @@ def compact(case: Case) -> Case:
     }
 
 
+def published(case: Case) -> str | None:
+    """A digest of the names and shapes of a checkpoint, None where they are the modules' own."""
+    tensors = case.get("checkpoint")
+    return digest((name, tuple(shape), True) for name, shape in tensors.items()) if tensors else None
+
+
 def pinned(package: str) -> str:
     text = (ROOT / "tests" / "oracles" / "requirements.txt").read_text()
     found = re.search(rf"^{package}==(\S+)$", text, re.MULTILINE)
@@ -57,6 +63,9 @@ def main() -> None:
     source = ", ".join(f"{package} {pinned(package)}" for package in ("transformers", "torch", "peft"))
     text = json.dumps({"source": source, "types": types}, separators=(",", ":"), sort_keys=True)
     ARCHITECTURES.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    names = {model_type: [published(case) for case in cases] for model_type, cases in dumps.items()}
+    renamed = {model_type: digests for model_type, digests in names.items() if any(digests)}
+    PUBLISHED.write_text(json.dumps(renamed, indent=0, sort_keys=True) + "\n")
     print(f"{len(types)} types, {sum(map(len, types.values()))} cases, {ARCHITECTURES.stat().st_size} bytes")
 
 

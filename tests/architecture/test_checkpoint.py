@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from app.architecture import Architecture, read_config
+from app.architecture.families import FAMILIES
 from app.precision import schemes
 from app.precision.declared import declared
 from app.precision.scheme import weight_bytes
+from tests.golden import architectures, digest
+from tests.golden import published as golden_names
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
 
@@ -76,3 +79,27 @@ def test_quantized_experts_are_named_one_by_one() -> None:
     scale = tensors["model.layers.3.mlp.experts.0.gate_proj.weight_scale_inv"]
     assert (scale.shape, scale.dtype, scale.bytes) == ((16, 56), "float32", 16 * 56 * 4)
     assert tensors["model.layers.3.mlp.gate.weight"].dtype == "bfloat16"
+
+
+# What transformers writes back is not what was published (or the other way round): ours follow the files.
+OTHERWISE = {
+    "deepseek_v4": "published without the prefix `model.`",
+    "kimi_linear": "written back with dense layers under `block_sparse_moe` too",
+    "kimi_k25": "written back with the language model's `layers` as `blocks`",
+    "olmo_hybrid": "written back with convolutions cut in thirds, whatever their widths",
+}
+RENAMED = [
+    (model_type, index)
+    for model_type, digests in golden_names().items()
+    for index, wanted in enumerate(digests)
+    if wanted and model_type in FAMILIES and model_type not in OTHERWISE
+]
+
+
+@pytest.mark.parametrize(("model_type", "index"), RENAMED)
+def test_names_and_shapes_that_transformers_writes_back(model_type: str, index: int) -> None:
+    case = architectures()["types"][model_type][index]
+    architecture = read_config(case["config"] | {"architectures": [case["class"]]})
+    tensors = architecture.checkpoint_tensors(schemes.get("none"))
+    found = digest((tensor.name, tensor.shape, True) for tensor in tensors)
+    assert found == golden_names()[model_type][index]

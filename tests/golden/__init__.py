@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ARCHITECTURES = Path(__file__).parent / "architectures.json.gz"
+PUBLISHED = Path(__file__).parent / "published.json"
 GAPS = Path(__file__).parent / "gaps.json"
 
 
@@ -18,6 +19,13 @@ GAPS = Path(__file__).parent / "gaps.json"
 def architectures() -> dict[str, Any]:
     """`source`: the library's version; `types`: model type → its cases."""
     found: dict[str, Any] = json.loads(gzip.decompress(ARCHITECTURES.read_bytes()))
+    return found
+
+
+@cache
+def published() -> dict[str, list[str | None]]:
+    """Model type → for each of its cases, a digest of its checkpoint's names and shapes."""
+    found: dict[str, list[str | None]] = json.loads(PUBLISHED.read_text())
     return found
 
 
