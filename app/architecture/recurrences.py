@@ -55,7 +55,7 @@ def lightning(op: Scan, batch: int, length: int) -> int:
 
 
 def matrix_memory(op: Scan, batch: int, length: int) -> int:
-    """xLSTM's matrix memory: whole chunks, then token by token (`wrap_chunkwise_arbitrary_sequence_length`)."""
+    """xLSTM: whole chunks, then token by token (`wrap_chunkwise_arbitrary_sequence_length`)."""
     step = 2 * op.key_dim * op.value_dim + op.key_dim
     chunked = length // op.chunk * op.chunk
     inside = op.chunk * (op.key_dim + op.value_dim)
@@ -86,4 +86,6 @@ PARALLEL: Final[dict[str, Callable[[Scan, int, int], int]]] = {
 def scan_flops(op: Scan, batch: int, length: int) -> int:
     """FLOPs of one recurrence over `length` tokens of `batch` sequences."""
     parallel = PARALLEL.get(op.kind, recurrent)
-    return parallel(op, batch, length) if length > 1 or parallel is elementwise else recurrent(op, batch, length)
+    return (
+        parallel(op, batch, length) if length > 1 or parallel is elementwise else recurrent(op, batch, length)
+    )

@@ -21,7 +21,9 @@ class BlockIndexer:
 def block_index(t: Trace, x: Tensor, i: BlockIndexer) -> Tensor:
     """Normalised, turned queries and keys; the best score of each block decides."""
     with t.scope("self_attn.indexer"):
-        q = t.norm("q_norm", t.linear("q_proj", x, i.heads * i.head_dim), style="rms_one_plus", width=i.head_dim)
+        q = t.norm(
+            "q_norm", t.linear("q_proj", x, i.heads * i.head_dim), style="rms_one_plus", width=i.head_dim
+        )
         k = t.norm("k_norm", t.linear("k_proj", x, i.head_dim), style="rms_one_plus")
         q, k = (turn_heads(t, y, i.head_dim, min(i.rotary_dim, i.head_dim)) for y in (q, k))
         return t.index(q, k, None, heads=i.heads, key_dim=i.head_dim, top_k=i.top_k, block=i.block)

@@ -1,4 +1,4 @@
-"""Compressed convolutional attention: queries and keys mixed along the sequence, half of each value late (Zaya)."""
+"""Zaya's attention: queries and keys mixed along the sequence, half of each value a token late."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,9 @@ def projected(t: Trace, x: Tensor, a: Convolved, bias: bool) -> tuple[Tensor, Te
     k = t.linear("k_proj", x, h.key_width, bias=bias, split=column(h.kv_heads, replicate=True))
     mixed = t.concat(q, k)
     kept = State("conv", (a.mixed, a.depthwise + a.grouped - 2), None, h.kv_heads)
-    mixed = t.convolution("conv_qk_depthwise", mixed, a.mixed, kernel=(a.depthwise,), groups=a.mixed, state=kept)
+    mixed = t.convolution(
+        "conv_qk_depthwise", mixed, a.mixed, kernel=(a.depthwise,), groups=a.mixed, state=kept
+    )
     mixed = t.convolution("conv_qk_grouped", mixed, a.mixed, kernel=(a.grouped,), groups=h.heads + h.kv_heads)
     convolved = t.split(mixed, h.query_width, h.key_width, kind="slice")
     mean = t.elementwise("scale", t.add(q, t.elementwise("repeat", k, width=h.query_width)))
@@ -36,11 +38,15 @@ def projected(t: Trace, x: Tensor, a: Convolved, bias: bool) -> tuple[Tensor, Te
     k = t.add(convolved[1], t.elementwise("mean", mean, width=h.key_width))
     half = h.key_width // 2
     now, late = t.linear("v_proj_current", x, half, bias=bias), t.linear("v_proj_delayed", x, half, bias=bias)
-    late = t.scan("shift", (late,), half, heads=half, key_dim=1, value_dim=1, states=(State("late", (half,)),))
+    late = t.scan(
+        "shift", (late,), half, heads=half, key_dim=1, value_dim=1, states=(State("late", (half,)),)
+    )
     return q, k, t.concat(now, late)
 
 
-def convolved_attention(t: Trace, x: Tensor, a: Convolved, *, bias: bool, module: str = "self_attn") -> Tensor:
+def convolved_attention(
+    t: Trace, x: Tensor, a: Convolved, *, bias: bool, module: str = "self_attn"
+) -> Tensor:
     """Lengths of queries and keys set, keys by a learned temperature; rotation; attention."""
     h = a.heads
     with t.scope(module):

@@ -53,8 +53,13 @@ def windowed(t: Trace, x: Tensor, w: Windowed, *, module: str = "self_attn") -> 
     heads = column(w.heads)
     with t.scope(module):
         low = t.norm("q_a_norm", t.linear("q_a_proj", x, w.rank))
-        q = t.norm("q_b_norm", t.linear("q_b_proj", low, w.width, split=heads), style="rms_plain", weight=False,
-                   width=w.head_dim)  # fmt: skip
+        q = t.norm(
+            "q_b_norm",
+            t.linear("q_b_proj", low, w.width, split=heads),
+            style="rms_plain",
+            weight=False,
+            width=w.head_dim,
+        )
         q = turn_heads(t, q, w.head_dim, w.rotary_dim)
         kv = turn_heads(t, t.norm("kv_norm", t.linear("kv_proj", x, w.head_dim)), w.head_dim, w.rotary_dim)
         if w.rate:
@@ -63,8 +68,19 @@ def windowed(t: Trace, x: Tensor, w: Windowed, *, module: str = "self_attn") -> 
                 if w.index_heads:
                     indexer(t, x, low, w)
         sinks = t.parameter("sinks", (w.heads,), split=heads)
-        out = t.attention(q, kv, kv, heads=w.heads, kv_heads=1, key_dim=w.head_dim, window=w.window, sinks=sinks,
-                          dropout=w.dropout, shared_values=True, compressed=w.compressed)  # fmt: skip
+        out = t.attention(
+            q,
+            kv,
+            kv,
+            heads=w.heads,
+            kv_heads=1,
+            key_dim=w.head_dim,
+            window=w.window,
+            sinks=sinks,
+            dropout=w.dropout,
+            shared_values=True,
+            compressed=w.compressed,
+        )
         out = turn_heads(t, out, w.head_dim, w.rotary_dim)
         out = t.linear("o_a_proj", out, w.groups * w.out_rank, groups=w.groups, split=column(w.groups))
         return t.linear("o_b_proj", out, x.width)
@@ -87,8 +103,20 @@ def indexer(t: Trace, x: Tensor, low: Tensor, w: Windowed) -> Tensor:
     """Scores of all entries for each query, by narrow heads over entries of their own."""
     with t.scope("indexer"):
         k = compressor(t, x, w, w.index_dim)
-        q = turn_heads(t, t.linear("q_b_proj", low, w.index_heads * w.index_dim), w.index_dim,
-                       min(w.rotary_dim, w.index_dim))  # fmt: skip
+        q = turn_heads(
+            t,
+            t.linear("q_b_proj", low, w.index_heads * w.index_dim),
+            w.index_dim,
+            min(w.rotary_dim, w.index_dim),
+        )
         weights = t.linear("scorer.weights_proj", x, w.index_heads, role=Role.OTHER)
-        return t.index(q, k, weights, heads=w.index_heads, key_dim=w.index_dim, top_k=w.top_k, ratio=w.rate,
-                       product=False)  # fmt: skip
+        return t.index(
+            q,
+            k,
+            weights,
+            heads=w.index_heads,
+            key_dim=w.index_dim,
+            top_k=w.top_k,
+            ratio=w.rate,
+            product=False,
+        )

@@ -35,8 +35,16 @@ def kimi_delta(t: Trace, x: Tensor, k: KimiDelta, *, module: str = "self_attn") 
         decay = forget_gate(t, x, k)
         beta = t.elementwise("sigmoid", t.linear("b_proj", x, k.heads, split=heads))
         state = State("recurrent", (k.heads, k.head_dim, k.head_dim), "float32", k.heads)
-        y = t.scan("kimi_delta", (inside, decay, beta), k.width, heads=k.heads, key_dim=k.head_dim,
-                   value_dim=k.head_dim, chunk=k.chunk, states=(state,))  # fmt: skip
+        y = t.scan(
+            "kimi_delta",
+            (inside, decay, beta),
+            k.width,
+            heads=k.heads,
+            key_dim=k.head_dim,
+            value_dim=k.head_dim,
+            chunk=k.chunk,
+            states=(state,),
+        )
         y = t.norm("o_norm", y, style="rms_gated", gate=narrow(t, x, "g", k), width=k.head_dim)
         return t.linear("o_proj", y, x.width, split=row(k.heads))
 
@@ -45,7 +53,9 @@ def narrow(t: Trace, x: Tensor, letter: str, k: KimiDelta) -> Tensor:
     """One matrix, or two with a narrow middle."""
     if not k.low_rank:
         return t.linear(f"{letter}_proj", x, k.width, split=column(k.heads))
-    return t.linear(f"{letter}_b_proj", t.linear(f"{letter}_a_proj", x, k.head_dim), k.width, split=column(k.heads))
+    return t.linear(
+        f"{letter}_b_proj", t.linear(f"{letter}_a_proj", x, k.head_dim), k.width, split=column(k.heads)
+    )
 
 
 def forget_gate(t: Trace, x: Tensor, k: KimiDelta) -> Tensor:

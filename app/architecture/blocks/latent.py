@@ -68,11 +68,21 @@ class Indexer:
     @classmethod
     def of(cls, config: Config, dtype: str | None = None) -> Self:
         """By DeepSeek's field names."""
-        sizes = (config.size(name) for name in ("index_n_heads", "index_head_dim", "qk_rope_head_dim", "index_topk"))
-        made = cls(*sizes, dtype)
+        made = cls(
+            config.size("index_n_heads"),
+            config.size("index_head_dim"),
+            config.size("qk_rope_head_dim"),
+            config.size("index_topk"),
+            dtype,
+        )
         if made.rope_dim > made.head_dim:
-            raise config.wrong("index_head_dim", "config_out_of_range", value=made.head_dim, least=made.rope_dim,
-                               most=made.heads * made.head_dim)  # fmt: skip
+            raise config.wrong(
+                "index_head_dim",
+                "config_out_of_range",
+                value=made.head_dim,
+                least=made.rope_dim,
+                most=made.heads * made.head_dim,
+            )
         return made
 
 
@@ -167,5 +177,3 @@ def index_turn(t: Trace, x: Tensor, i: Indexer) -> Tensor:
     heads = x.width // i.head_dim
     turned, passed = t.split(x, heads * i.rope_dim, heads * (i.head_dim - i.rope_dim), kind="slice")
     return t.concat(t.rotary(turned, i.rope_dim), passed)
-
-

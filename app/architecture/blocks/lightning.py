@@ -31,8 +31,17 @@ def lightning(t: Trace, x: Tensor, shape: Lightning, *, module: str = "self_attn
         qkv = t.elementwise("silu", t.linear("qkv_proj", x, 3 * shape.width, split=heads))
         parts = t.split(qkv, shape.width, shape.width, shape.width)
         state = State("linear", (shape.heads, shape.head_dim, shape.head_dim), None, shape.heads)
-        out = t.scan("lightning", parts, shape.width, decay(t, shape), heads=shape.heads, key_dim=shape.head_dim,
-                     value_dim=shape.head_dim, chunk=shape.block, states=(state,))  # fmt: skip
+        out = t.scan(
+            "lightning",
+            parts,
+            shape.width,
+            decay(t, shape),
+            heads=shape.heads,
+            key_dim=shape.head_dim,
+            value_dim=shape.head_dim,
+            chunk=shape.block,
+            states=(state,),
+        )
         out = t.norm("norm", out)
         gate = t.elementwise("sigmoid", t.linear("output_gate", x, shape.width, split=heads))
         return t.linear("out_proj", t.multiply(gate, out), x.width, split=row(shape.heads))

@@ -31,10 +31,24 @@ def mlstm(t: Trace, x: Tensor, m: Mlstm, *, module: str = "mlstm_layer") -> Tens
         q, k, v, out_gate, gates = projections(t, x, m)
         gates = t.elementwise("softcap", gates)
         key, value = m.state
-        states = (State("memory", (m.heads, key, value)), State("normaliser", (m.heads, key)), State("maximum", (m.heads, 1)))
-        y = t.scan("mlstm", (q, k, v, gates), m.values, heads=m.heads, key_dim=m.keys // m.heads,
-                   value_dim=m.values // m.heads, chunk=m.chunk, states=states)  # fmt: skip
-        y = t.norm("multihead_norm", y, style="layer", width=m.values // m.heads, shape=(m.values,), bias=m.bias)
+        states = (
+            State("memory", (m.heads, key, value)),
+            State("normaliser", (m.heads, key)),
+            State("maximum", (m.heads, 1)),
+        )
+        y = t.scan(
+            "mlstm",
+            (q, k, v, gates),
+            m.values,
+            heads=m.heads,
+            key_dim=m.keys // m.heads,
+            value_dim=m.values // m.heads,
+            chunk=m.chunk,
+            states=states,
+        )
+        y = t.norm(
+            "multihead_norm", y, style="layer", width=m.values // m.heads, shape=(m.values,), bias=m.bias
+        )
         y = t.multiply(t.elementwise("sigmoid", out_gate), y)
         return t.linear("out_proj", y, x.width, bias=m.bias, split=row(m.heads))
 
@@ -48,6 +62,8 @@ def projections(t: Trace, x: Tensor, m: Mlstm) -> tuple[Tensor, Tensor, Tensor, 
         return q, k, v, gate, t.linear("ifgate_preact", x, 2 * m.heads, bias=True)
     heads = column(m.heads)
     names = ("q", "k", "v", "ogate_preact")
-    q, k, v, gate = (t.linear(name, x, size, bias=m.bias, split=heads) for name, size in zip(names, sizes, strict=True))
+    q, k, v, gate = (
+        t.linear(name, x, size, bias=m.bias, split=heads) for name, size in zip(names, sizes, strict=True)
+    )
     gates = (t.linear(f"{name}gate_preact", x, m.heads, bias=True, split=heads) for name in "if")
     return q, k, v, gate, t.concat(*gates)

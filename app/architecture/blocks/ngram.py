@@ -81,8 +81,13 @@ def ngram_layer(t: Trace, x: Tensor, n: NGrams, *, module: str = "ple") -> Tenso
     hidden = x.width // n.streams
     with t.scope(module):
         found = tables(t, n)
-        key = t.norm("norm_key", t.linear("key_proj", found, x.width), style="rms_one_plus", width=hidden,
-                     shape=(x.width,))  # fmt: skip
+        key = t.norm(
+            "norm_key",
+            t.linear("key_proj", found, x.width),
+            style="rms_one_plus",
+            width=hidden,
+            shape=(x.width,),
+        )
         value = t.linear("value_proj", found, hidden)
         query = t.norm("norm_query", x, style="rms_one_plus", width=hidden, shape=(x.width,))
         fit = t.elementwise("sum", t.multiply(key, query), width=n.streams)
@@ -90,14 +95,20 @@ def ngram_layer(t: Trace, x: Tensor, n: NGrams, *, module: str = "ple") -> Tenso
         gated = t.multiply(t.elementwise("repeat", value, width=x.width), gate)
         normed = t.norm("norm_conv", gated, style="rms_one_plus", width=hidden, shape=(x.width,))
         state = State("conv", (x.width, n.reach))
-        inside = t.convolution("conv1d", normed, x.width, kernel=(n.kernel,), groups=x.width, bias=False, state=state)
+        inside = t.convolution(
+            "conv1d", normed, x.width, kernel=(n.kernel,), groups=x.width, bias=False, state=state
+        )
         return t.add(gated, t.elementwise("silu", inside))
 
 
 def tables(t: Trace, n: NGrams) -> Tensor:
     """Rows of all tables for a token and those before it, which are remembered as integers."""
     with t.scope("ple_embedding"):
-        sizes = {"layer_multipliers": n.longest, "ngram_heads_vocab_sizes": n.tables, "ngram_heads_offsets": n.tables}
+        sizes = {
+            "layer_multipliers": n.longest,
+            "ngram_heads_vocab_sizes": n.tables,
+            "ngram_heads_offsets": n.tables,
+        }
         t.hold(*(t.parameter(name, (size,), buffer=True, dtype="int64") for name, size in sizes.items()))
         found = t.embedding("ngram_embedding", n.rows, n.width // n.tables, role=Role.EMBEDDING)
         before = State("tokens", (n.longest - 1,), "int64")

@@ -53,7 +53,9 @@ def mamba(t: Trace, x: Tensor, m: Mamba, *, module: str = "mixer") -> Tensor:
         halves = columns(Part(m.inner, m.inner), Part(m.inner, m.inner))
         projected = t.linear("in_proj", x, 2 * m.inner, bias=m.bias, split=halves)
         inside, gate = t.split(projected, m.inner, m.inner, kind="chunk")
-        inside = t.elementwise("silu", short_convolution(t, inside, m.kernel, bias=m.conv_bias, units=m.inner))
+        inside = t.elementwise(
+            "silu", short_convolution(t, inside, m.kernel, bias=m.conv_bias, units=m.inner)
+        )
         scan = selective_scan_heads if m.heads else selective_scan
         y = t.multiply(scan(t, inside, m), t.elementwise("silu", gate))
         return t.linear("out_proj", y, x.width, bias=m.bias, split=row(m.inner))
@@ -61,7 +63,9 @@ def mamba(t: Trace, x: Tensor, m: Mamba, *, module: str = "mixer") -> Tensor:
 
 def selective_scan(t: Trace, inside: Tensor, m: Mamba) -> Tensor:
     """The recurrence of every channel, its parameters made from the input."""
-    parts = t.split(t.linear("x_proj", inside, m.rank + 2 * m.state, split=row(m.inner)), m.rank, m.state, m.state)
+    parts = t.split(
+        t.linear("x_proj", inside, m.rank + 2 * m.state, split=row(m.inner)), m.rank, m.state, m.state
+    )
     if m.norms:
         names = ("dt_layernorm", "b_layernorm", "c_layernorm")
         parts = [
@@ -75,24 +79,44 @@ def selective_scan(t: Trace, inside: Tensor, m: Mamba) -> Tensor:
         t.parameter("D", (m.inner,), Role.STATE, split=column(m.inner)),
     ]
     carried = State("ssm", (m.inner, m.state), "float32", m.inner)
-    return t.scan("mamba", (inside, step, b, c), m.inner, parameters, heads=m.inner, key_dim=m.state, value_dim=1,
-                  states=(carried,))  # fmt: skip
+    return t.scan(
+        "mamba",
+        (inside, step, b, c),
+        m.inner,
+        parameters,
+        heads=m.inner,
+        key_dim=m.state,
+        value_dim=1,
+        states=(carried,),
+    )
 
 
 def selective_scan_heads(t: Trace, inside: Tensor, m: Mamba) -> Tensor:
     """The same with every head's own projections, stacked in bare parameters (Zamba)."""
     n, width, heads = m.heads, m.inner // m.heads, column(m.heads)
     wide = m.rank + 2 * m.state
-    parts = t.linear("x_proj_weight", inside, n * wide, module=False, groups=n, stored=(n, wide, width), split=heads)
+    parts = t.linear(
+        "x_proj_weight", inside, n * wide, module=False, groups=n, stored=(n, wide, width), split=heads
+    )
     step, b, c = t.split(parts, n * m.rank, n * m.state, n * m.state)
-    step = t.linear("dt_proj_weight", step, m.inner, module=False, groups=n, stored=(n, width, m.rank), split=heads)
+    step = t.linear(
+        "dt_proj_weight", step, m.inner, module=False, groups=n, stored=(n, width, m.rank), split=heads
+    )
     parameters = [
         t.parameter(name, shape, Role.STATE, split=heads)
         for name, shape in (("dt_proj_bias", (n, width)), ("A_log", (n, width, m.state)), ("D", (n, width)))
     ]
     carried = State("ssm", (n, width, m.state), "float32", n)
-    return t.scan("mamba", (inside, step, b, c), m.inner, parameters, heads=m.inner, key_dim=m.state, value_dim=1,
-                  states=(carried,))  # fmt: skip
+    return t.scan(
+        "mamba",
+        (inside, step, b, c),
+        m.inner,
+        parameters,
+        heads=m.inner,
+        key_dim=m.state,
+        value_dim=1,
+        states=(carried,),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +161,53 @@ def mamba2(
     inner = Part(m.inner, m.heads)
     with t.scope(module):
         x_in = t.elementwise("scale", x) if scaled else x
-        projected = t.linear("in_proj", x_in, m.inner + m.mixed + m.heads, bias=m.bias,
-                             split=columns(inner, inner, *shared, Part(m.heads, m.heads)))  # fmt: skip
+        projected = t.linear(
+            "in_proj",
+            x_in,
+            m.inner + m.mixed + m.heads,
+            bias=m.bias,
+            split=columns(inner, inner, *shared, Part(m.heads, m.heads)),
+        )
         projected = t.elementwise("scale", projected) if scaled else projected
         gate, inside, step = t.split(projected, m.inner, m.mixed, m.heads)
-        inside = t.convolution("conv1d", inside, m.mixed, kernel=(m.kernel,), groups=m.mixed, bias=m.conv_bias,
-                               state=State("conv", (m.mixed, m.kernel), None, m.heads),
-                               split=columns(inner, *shared))  # fmt: skip
+        inside = t.convolution(
+            "conv1d",
+            inside,
+            m.mixed,
+            kernel=(m.kernel,),
+            groups=m.mixed,
+            bias=m.conv_bias,
+            state=State("conv", (m.mixed, m.kernel), None, m.heads),
+            split=columns(inner, *shared),
+        )
         inside = t.elementwise("silu", inside)
         parameters = [
-            t.parameter(name, (m.heads,), Role.STATE, split=column(m.heads)) for name in ("dt_bias", "A_log", "D")
+            t.parameter(name, (m.heads,), Role.STATE, split=column(m.heads))
+            for name in ("dt_bias", "A_log", "D")
         ]
         carried = State("ssm", (m.heads, m.head_dim, m.state), m.state_dtype, m.heads)
-        y = t.scan("mamba2", (inside, step), m.inner, parameters, heads=m.heads, key_dim=m.state,
-                   value_dim=m.head_dim, groups=m.groups, chunk=m.chunk, states=(carried,))  # fmt: skip
+        y = t.scan(
+            "mamba2",
+            (inside, step),
+            m.inner,
+            parameters,
+            heads=m.heads,
+            key_dim=m.state,
+            value_dim=m.head_dim,
+            groups=m.groups,
+            chunk=m.chunk,
+            states=(carried,),
+        )
         if gated_norm:
-            y = t.norm("norm", y, style="rms_gated", gate=gate, width=m.inner // m.norm_groups, shape=(m.inner,),
-                       split=column(m.heads))  # fmt: skip
+            y = t.norm(
+                "norm",
+                y,
+                style="rms_gated",
+                gate=gate,
+                width=m.inner // m.norm_groups,
+                shape=(m.inner,),
+                split=column(m.heads),
+            )
         else:
             y = t.multiply(y, t.elementwise("silu", gate))
         out_bias = m.bias if m.out_bias is None else m.out_bias
@@ -193,7 +247,9 @@ class GatedDelta:
         return key, key, Part(self.values, self.value_heads)
 
 
-def gated_delta(t: Trace, x: Tensor, g: GatedDelta, *, module: str = "linear_attn", fused: bool = True) -> Tensor:
+def gated_delta(
+    t: Trace, x: Tensor, g: GatedDelta, *, module: str = "linear_attn", fused: bool = True
+) -> Tensor:
     """`fused`: query, key, value and gate in one matrix, beta and alpha in another (Qwen3-Next);
     else four matrices (Qwen3.5)."""
     with t.scope(module):
@@ -204,7 +260,9 @@ def gated_delta(t: Trace, x: Tensor, g: GatedDelta, *, module: str = "linear_att
         else:
             inside = t.linear("in_proj_qkv", x, g.mixed, split=columns(*g.parts))
             gate = t.linear("in_proj_z", x, g.values, split=column(g.value_heads))
-            scalars = t.concat(*(t.linear(f"in_proj_{n}", x, g.value_heads, split=column(g.value_heads)) for n in "ba"))
+            scalars = t.concat(
+                *(t.linear(f"in_proj_{n}", x, g.value_heads, split=column(g.value_heads)) for n in "ba")
+            )
         y = delta_rule(t, inside, scalars, g)
         y = t.norm("norm", y, style="rms_gated", gate=gate, width=g.value_dim)
         return t.linear("out_proj", y, x.width, split=row(g.value_heads))
@@ -212,13 +270,31 @@ def gated_delta(t: Trace, x: Tensor, g: GatedDelta, *, module: str = "linear_att
 
 def delta_rule(t: Trace, inside: Tensor, scalars: Tensor, g: GatedDelta) -> Tensor:
     """Convolved queries, keys and values through the recurrence that `scalars` gate."""
-    inside = t.convolution("conv1d", inside, g.mixed, kernel=(g.kernel,), groups=g.mixed, bias=False,
-                           state=State("conv", (g.mixed, g.kernel), None, g.key_heads),
-                           split=columns(*g.parts))  # fmt: skip
+    inside = t.convolution(
+        "conv1d",
+        inside,
+        g.mixed,
+        kernel=(g.kernel,),
+        groups=g.mixed,
+        bias=False,
+        state=State("conv", (g.mixed, g.kernel), None, g.key_heads),
+        split=columns(*g.parts),
+    )
     inside = t.elementwise("silu", inside)
     parameters = [
-        t.parameter(name, (g.value_heads,), Role.STATE, split=column(g.value_heads)) for name in ("dt_bias", "A_log")
+        t.parameter(name, (g.value_heads,), Role.STATE, split=column(g.value_heads))
+        for name in ("dt_bias", "A_log")
     ]
     carried = State("recurrent", (g.value_heads, g.key_dim, g.value_dim), "float32", g.value_heads)
-    return t.scan("gated_delta", (inside, scalars), g.values, parameters, heads=g.value_heads, key_dim=g.key_dim,
-                  value_dim=g.value_dim, groups=g.key_heads, chunk=g.chunk, states=(carried,))  # fmt: skip
+    return t.scan(
+        "gated_delta",
+        (inside, scalars),
+        g.values,
+        parameters,
+        heads=g.value_heads,
+        key_dim=g.key_dim,
+        value_dim=g.value_dim,
+        groups=g.key_heads,
+        chunk=g.chunk,
+        states=(carried,),
+    )

@@ -1,4 +1,4 @@
-"""Inkling's attention: learned relative positions, short convolutions on keys and values (kept in 32 bits)."""
+"""Inkling's attention: learned relative positions, short convolutions (kept in 32 bits)."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from .recurrent import short_convolution
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """Heads, the width of relative queries, how far they tell distances apart, and the convolutions' reach."""
+    """Heads, width of relative queries, how far they tell distances apart, reach of the convolutions."""
 
     heads: Heads
     width: int
@@ -31,15 +31,30 @@ def dynamic(t: Trace, x: Tensor, by: Tensor, r: Relative, name: str) -> Tensor:
         made = t.linear("weight_proj", by, units * r.kernel, split=column(units))
         static = t.parameter("static_weight", (r.kernel, x.width), Role.CONVOLUTION)
         state = State("conv", (x.width, r.kernel), "float32", units)
-        inside = t.scan("dynamic_convolution", (x, made), x.width, (static,), heads=units, key_dim=r.kernel,
-                        value_dim=1, states=(state,))  # fmt: skip
+        inside = t.scan(
+            "dynamic_convolution",
+            (x, made),
+            x.width,
+            (static,),
+            heads=units,
+            key_dim=r.kernel,
+            value_dim=1,
+            states=(state,),
+        )
         return t.add(inside, x)
 
 
 def distances(t: Trace, relative: Tensor, r: Relative) -> Tensor:
     """A bias for every distance, out of each head's relative query."""
-    return t.linear("rel_logits_proj.proj", relative, r.extent, module=False, fan_in=r.width,
-                    stored=(r.width, r.extent), role=Role.OTHER)  # fmt: skip
+    return t.linear(
+        "rel_logits_proj.proj",
+        relative,
+        r.extent,
+        module=False,
+        fan_in=r.width,
+        stored=(r.width, r.extent),
+        role=Role.OTHER,
+    )
 
 
 def relative(t: Trace, x: Tensor, r: Relative, *, scaled: bool = False, module: str = "self_attn") -> Tensor:
@@ -74,7 +89,9 @@ def gated_relative(
         k = t.linear("k_proj", key_input, h.key_width, split=keys)
         v = t.linear("v_proj", value_input, h.value_width, split=keys)
         if local:
-            k, v = (convolved(t, y, r.kernel, f"{name}_sconv", h.kv_heads) for name, y in (("k", k), ("v", v)))
+            k, v = (
+                convolved(t, y, r.kernel, f"{name}_sconv", h.kv_heads) for name, y in (("k", k), ("v", v))
+            )
         else:
             k, v = dynamic(t, k, key_input, r, "k_sconv"), dynamic(t, v, value_input, r, "v_sconv")
         lookups = t.linear("r_proj", x, h.heads * r.width, split=queries)

@@ -18,7 +18,9 @@ class Rwkv:
     def states(self) -> tuple[State, ...]:
         """The token before, of both halves, and numerator, denominator and maximum of the recurrence."""
         before = tuple(State(f"{half}_before", (self.hidden,)) for half in ("feed_forward", "attention"))
-        sums = tuple(State(name, (self.hidden,), "float32") for name in ("numerator", "denominator", "maximum"))
+        sums = tuple(
+            State(name, (self.hidden,), "float32") for name in ("numerator", "denominator", "maximum")
+        )
         return before + sums
 
 
@@ -38,8 +40,16 @@ def time_mix(t: Trace, x: Tensor, r: Rwkv, *, module: str = "attention") -> Tens
             for name in ("key", "value", "receptance")
         }
         parameters = [t.parameter(name, (r.attention,), Role.STATE) for name in ("time_decay", "time_first")]
-        out = t.scan("rwkv", (parts["key"], parts["value"]), r.attention, parameters, heads=r.attention, key_dim=1,
-                     value_dim=1, states=r.states)  # fmt: skip
+        out = t.scan(
+            "rwkv",
+            (parts["key"], parts["value"]),
+            r.attention,
+            parameters,
+            heads=r.attention,
+            key_dim=1,
+            value_dim=1,
+            states=r.states,
+        )
         out = t.multiply(t.elementwise("sigmoid", parts["receptance"]), out)
         return t.linear("output", out, x.width)
 

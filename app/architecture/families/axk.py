@@ -55,7 +55,9 @@ def gated_latent(t: Trace, x: Tensor, a: Latent, indexer: Indexer, bias: bool) -
         q, gate = t.split(both, a.query_width, a.out_width)
         compressed = t.linear("kv_a_proj_with_mqa", x, a.kv_rank + a.rope_dim, bias=bias)
         kv, k_rope = t.split(compressed, a.kv_rank, a.rope_dim)
-        expanded = t.linear("kv_b_proj", t.norm("kv_a_layernorm", kv), a.heads * (a.nope_dim + a.value_dim), split=heads)
+        expanded = t.linear(
+            "kv_b_proj", t.norm("kv_a_layernorm", kv), a.heads * (a.nope_dim + a.value_dim), split=heads
+        )
         index(t, x, low, indexer)
         out = latent_core(t, q, expanded, k_rope, a, indexer, sinks=False)
         out = t.multiply(out, t.elementwise("sigmoid", gate))
@@ -86,8 +88,15 @@ def axk2(c: Config, m: ModelBuilder) -> None:
 def minicpm3(c: Config, m: ModelBuilder) -> None:
     """MiniCPM 3 (arXiv 2404.06395): latent attention over dense layers, constant factors on branches."""
     value_dim = c.maybe("v_head_dim") or c.hidden // c.heads
-    a = Latent(c.heads, c.maybe("q_lora_rank"), c.size("kv_lora_rank"), c.size("qk_nope_head_dim", least=0),
-               c.size("qk_rope_head_dim"), value_dim, dropout=c.number("attention_dropout", 0.0))  # fmt: skip
+    a = Latent(
+        c.heads,
+        c.maybe("q_lora_rank"),
+        c.size("kv_lora_rank"),
+        c.size("qk_nope_head_dim", least=0),
+        c.size("qk_rope_head_dim"),
+        value_dim,
+        dropout=c.number("attention_dropout", 0.0),
+    )
     layers(
         c,
         m,

@@ -20,7 +20,13 @@ def deepseek_experts(c: Config, **options: Any) -> Half:
 
 
 def stack(
-    c: Config, m: ModelBuilder, attention: Half, has_experts: Sequence[bool], *, bias: bool = False, **options: Any
+    c: Config,
+    m: ModelBuilder,
+    attention: Half,
+    has_experts: Sequence[bool],
+    *,
+    bias: bool = False,
+    **options: Any,
 ) -> None:
     """One kind of attention; dense layers first, then experts. `bias` is that of the gated blocks."""
     layers(

@@ -19,7 +19,7 @@ RATES = {SPARSE: 4, HEAVY: 128}  # `default_compress_rates`
 
 
 def attention_kinds(c: Config) -> list[str]:
-    """The kind of each layer: by name, by the older list of ratios, or two heavy ones and then both in turn."""
+    """The kind of each layer: by name, by the older list of ratios, or two heavy ones, then both in turn."""
     usual = [HEAVY if i < 2 or i % 2 == 0 else SPARSE for i in range(c.layers)]
     ratios = c.items("compress_ratios")
     if ratios is not None:
@@ -74,8 +74,10 @@ def mixture(t: Trace, x: Tensor, c: Config, by_hash: bool) -> Tensor:
         if by_hash:
             t.hold(t.parameter("gate.tid2eid", (c.vocab, used), Role.ROUTER, buffer=True, dtype="int64"))
         out = fused_experts(t, x, weights, count=count, top_k=used, inner=inner, activation="swiglu_clamped")
-        return t.add(out, gated(t, x, inner, module="shared_experts", activation="swiglu_clamped",
-                                bias=c.flag("mlp_bias")))  # fmt: skip
+        return t.add(
+            out,
+            gated(t, x, inner, module="shared_experts", activation="swiglu_clamped", bias=c.flag("mlp_bias")),
+        )
 
 
 @decoder("deepseek_v4")

@@ -71,20 +71,31 @@ def dots3_note_text(c: Config, m: ModelBuilder) -> None:
         shape = Latent.of(view, window=window if kind == "sliding_attention" else None)
         if shape.query_rank is None:
             raise c.wrong("q_lora_rank", "config_missing", model_type=c.model_type)
-        return partial(latent, shape=shape, bias=c.flag("attention_bias"), gate="g_proj", scaled=True,
-                       key_norm="k_rope_only_layernorm",
-                       indexer=Indexer.of(c, "float32") if kind == "indexed_attention" else None)  # fmt: skip
+        return partial(
+            latent,
+            shape=shape,
+            bias=c.flag("attention_bias"),
+            gate="g_proj",
+            scaled=True,
+            key_norm="k_rope_only_layernorm",
+            indexer=Indexer.of(c, "float32") if kind == "indexed_attention" else None,
+        )
 
     layers(
         c,
         m,
         attention,
         lambda kind: (
-            experts(c, "n_routed_experts", shared_inner=shared, correction="gate.e_score_correction_bias",
-                    scoring="sigmoid")
+            experts(
+                c,
+                "n_routed_experts",
+                shared_inner=shared,
+                correction="gate.e_score_correction_bias",
+                scoring="sigmoid",
+            )
             if kind == "sparse"
             else dense(c)
         ),
         mixers=types,
         feeds=feeds,
-    )  # fmt: skip
+    )

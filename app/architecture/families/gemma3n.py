@@ -17,8 +17,10 @@ STYLE = "rms_wide"
 
 
 def borrowers(c: Config, types: Sequence[str], *, all_may: bool = False) -> list[bool]:
-    """Which layers use the keys and values of an earlier one of their kind: the last
-    `num_kv_shared_layers`. Every kind needs a layer that makes them (unless another model does: `all_may`)."""
+    """Which layers use the keys and values of an earlier one of their kind: the last `num_kv_shared_layers`.
+
+    Every kind needs a layer that makes them (unless another model does: `all_may`).
+    """
     shared = c.size("num_kv_shared_layers", 0, least=0)
     first = c.layers - shared
     if first < 0 or (shared and set(types[:first]) != set(types) and not (all_may and not first)):
@@ -115,7 +117,11 @@ def gemma3n_text(c: Config, m: ModelBuilder) -> None:
     inner = widths(c)
     sparsity = c.items("activation_sparsity_pattern") or ([0.95] * 10 if c.layers > 10 else [])
     streams = AltUp(c.count("altup_num_inputs"), c.hidden, c.flag("altup_correct_scale", True))
-    act, bias, width = c.text("hidden_activation"), c.flag("attention_bias"), c.size("hidden_size_per_layer_input", least=0)
+    act, bias, width = (
+        c.text("hidden_activation"),
+        c.flag("attention_bias"),
+        c.size("hidden_size_per_layer_input", least=0),
+    )
 
     def layer(t: Trace, x: Tensor, kind: str, borrow: bool, inner: int, top: bool) -> Tensor:
         heads = heads_of(c, kind, cached=not borrow)

@@ -1,4 +1,4 @@
-"""Gemma 4: wider heads in global layers, keys that serve as values, borrowed caches, experts beside a dense block."""
+"""Gemma 4: wider global heads, keys that serve as values, borrowed caches, experts beside a dense block."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +69,15 @@ def expert_branch(t: Trace, x: Tensor, c: Config, activation: str) -> Tensor:
         scores = t.linear("proj", normed, count, role=Role.ROUTER)
         weights = t.route(scores, count, used, t.parameter("per_expert_scale", (count,), Role.ROUTER))
     inside = t.norm("pre_feedforward_layernorm_2", x, style=STYLE)
-    out = fused_experts(t, inside, weights, count=count, top_k=used, inner=c.size("moe_intermediate_size"),
-                        activation=activation)  # fmt: skip
+    out = fused_experts(
+        t,
+        inside,
+        weights,
+        count=count,
+        top_k=used,
+        inner=c.size("moe_intermediate_size"),
+        activation=activation,
+    )
     return t.norm("post_feedforward_layernorm_2", out, style=STYLE)
 
 
@@ -81,11 +88,23 @@ def layer_writer(c: Config, extra: int, sparse: bool) -> Callable[[Trace, Tensor
 
     def write(t: Trace, x: Tensor, kind: Layer) -> Tensor:
         local = kind.kind == "sliding_attention"
-        heads = Heads(c.heads, kind.kv_heads, kind.head_dim, window=window(c) if local else None,
-                      cached=not kind.borrows, dropout=c.number("attention_dropout", 0.0),
-                      causal=c.get("use_bidirectional_attention") != "all")  # fmt: skip
-        mixed = borrowing_attention(t, t.norm("input_layernorm", x, style=STYLE), heads, borrows=kind.borrows,
-                                    bias=bias, keys_are_values=alike and not local)  # fmt: skip
+        heads = Heads(
+            c.heads,
+            kind.kv_heads,
+            kind.head_dim,
+            window=window(c) if local else None,
+            cached=not kind.borrows,
+            dropout=c.number("attention_dropout", 0.0),
+            causal=c.get("use_bidirectional_attention") != "all",
+        )
+        mixed = borrowing_attention(
+            t,
+            t.norm("input_layernorm", x, style=STYLE),
+            heads,
+            borrows=kind.borrows,
+            bias=bias,
+            keys_are_values=alike and not local,
+        )
         x = t.add(x, t.norm("post_attention_layernorm", mixed, style=STYLE))
         fed = t.norm("pre_feedforward_layernorm", x, style=STYLE)
         fed = gated(t, fed, c.inner * (2 if double and kind.borrows else 1), activation=act)
@@ -101,7 +120,9 @@ def layer_writer(c: Config, extra: int, sparse: bool) -> Callable[[Trace, Tensor
     return write
 
 
-def stack(c: Config, m: ModelBuilder, layers: Sequence[Layer], *, extra: int = 0, sparse: bool = False) -> None:
+def stack(
+    c: Config, m: ModelBuilder, layers: Sequence[Layer], *, extra: int = 0, sparse: bool = False
+) -> None:
     """Embeddings, layers, final norm."""
     m.embed("embed_tokens", c.vocab, c.hidden, scale=True)
     if extra:

@@ -18,8 +18,16 @@ def mixture(c: Config) -> Half:
     count, used = chosen(c, "n_routed_experts", "num_experts_per_tok")
     inner = c.size("moe_intermediate_size")
     shared = dense_shared(c, inner * c.size("n_shared_experts"))
-    return partial(sparse, count=count, top_k=used, inner=inner, activation="swiglu_clamped", shared=shared,
-                   correction="gate.e_score_correction_bias", scoring="sigmoid")  # fmt: skip
+    return partial(
+        sparse,
+        count=count,
+        top_k=used,
+        inner=inner,
+        activation="swiglu_clamped",
+        shared=shared,
+        correction="gate.e_score_correction_bias",
+        scoring="sigmoid",
+    )
 
 
 def dense_shared(c: Config, inner: int) -> Half:
@@ -39,8 +47,15 @@ def hy_v4(c: Config, m: ModelBuilder) -> None:
     experts = sparse_after(c, 1)
 
     def layer(t: Trace, x: Tensor, kind: str, has_experts: bool) -> Tensor:
-        attention = partial(latent, shape=shape, bias=c.flag("attention_bias"), sinks=True, gate="gate_proj",
-                            gate_width=shape.out_width, indexer=indexer if kind == "full" else None)  # fmt: skip
+        attention = partial(
+            latent,
+            shape=shape,
+            bias=c.flag("attention_bias"),
+            sinks=True,
+            gate="gate_proj",
+            gate_width=shape.out_width,
+            indexer=indexer if kind == "full" else None,
+        )
         feed_forward = mixture(c) if has_experts else dense(c)
         x = connected(t, x, streams, "attn_hc", lambda t, y: attention(t, t.norm("input_layernorm", y)))
         return connected(

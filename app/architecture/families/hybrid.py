@@ -1,6 +1,6 @@
 """State-space layers beside attention: Jamba, Bamba, Falcon-H1, Granite 4, Nemotron-H."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from ..blocks.attention import Heads, grouped
@@ -134,7 +134,7 @@ def nemotron_h(c: Config, m: ModelBuilder) -> None:
         c.flag("use_conv_bias", True),
         norm_groups=groups,
     )
-    mixers = {
+    mixers: dict[str, Callable[[], Half]] = {
         "linear_attention": lambda: partial(mamba2, m=shape),
         "full_attention": lambda: partial(grouped, shape=Heads.of(c, rotary_dim=0), module="mixer"),
         "mlp": lambda: partial(
@@ -179,8 +179,17 @@ def nemotron_experts(c: Config) -> Half:
         with t.scope("mixer"):
             weights = router(t, x, count, used, correction="gate.e_score_correction_bias", scoring="sigmoid")
             inside = t.linear("fc1_latent_proj", x, latent, bias=bias) if latent else x
-            out = fused_experts(t, inside, weights, count=count, top_k=used, inner=inner, gated=False,
-                                names=("up_proj", "down_proj"), activation=act)  # fmt: skip
+            out = fused_experts(
+                t,
+                inside,
+                weights,
+                count=count,
+                top_k=used,
+                inner=inner,
+                gated=False,
+                names=("up_proj", "down_proj"),
+                activation=act,
+            )
             out = t.linear("fc2_latent_proj", out, x.width, bias=bias) if latent else out
             return t.add(out, plain(t, x, shared, module="shared_experts", activation=act, bias=bias))
 
@@ -195,7 +204,9 @@ def granite_experts(c: Config, shared: int, count: int) -> Half:
 
     if not count:
         return beside
-    routed = experts(c, "num_local_experts", inner="intermediate_size", module="block_sparse_moe", gate="router")
+    routed = experts(
+        c, "num_local_experts", inner="intermediate_size", module="block_sparse_moe", gate="router"
+    )
     if not shared:
         return routed
     return lambda t, x: t.add(routed(t, x), beside(t, x))
@@ -264,7 +275,9 @@ def granitemoehybrid(c: Config, m: ModelBuilder) -> None:
         m,
         mixer,
         lambda kind: mixture,
-        mixers=kinds(c, "layer_types", ["linear_attention"] * c.layers, ("linear_attention", "full_attention")),
+        mixers=kinds(
+            c, "layer_types", ["linear_attention"] * c.layers, ("linear_attention", "full_attention")
+        ),
         scale=True,
         wrap=scaled_branches,
     )

@@ -7,8 +7,8 @@ from ..blocks.feed_forward import fused_experts, gated, sparse
 from ..blocks.relative import Relative, convolved, gated_relative, relative
 from ..builder import ModelBuilder
 from ..config import Config
-from ..operations import Role, Split, Tensor
 from ..operations import Part as Piece
+from ..operations import Role, Split, Tensor
 from ..trace import Trace
 from .llama import activation
 from .mixtures import chosen, kinds
@@ -24,8 +24,15 @@ def shape(c: Config, local: bool) -> Relative:
     if heads % kv_heads:
         raise c.wrong(f"{prefix}num_key_value_heads", "config_not_divisible", value=kv_heads, of=heads)
     window = c.size("sliding_window_size") if local else None
-    made = Heads(heads, kv_heads, c.size(f"{prefix}head_dim"), rotary_dim=0, window=window, score_bias=True,
-                 dropout=c.number("attention_dropout", 0.0))  # fmt: skip
+    made = Heads(
+        heads,
+        kv_heads,
+        c.size(f"{prefix}head_dim"),
+        rotary_dim=0,
+        window=window,
+        score_bias=True,
+        dropout=c.number("attention_dropout", 0.0),
+    )
     return Relative(made, c.size("d_rel"), window or c.size("rel_extent"), c.size("conv_kernel_size"))
 
 
@@ -45,9 +52,14 @@ def shared_experts(t: Trace, x: Tensor, weights: Tensor, count: int, inner: int,
         stacked = [
             t.parameter("gate_proj", (count, inner, x.width), Role.EXPERT, split=split, experts=count),
             t.parameter("up_proj", (count, inner, x.width), Role.EXPERT, split=split, experts=count),
-            t.parameter("down_proj", (count, x.width, inner), Role.EXPERT, split=Split(2, (Piece(0, inner),)),
-                        experts=count),
-        ]  # fmt: skip
+            t.parameter(
+                "down_proj",
+                (count, x.width, inner),
+                Role.EXPERT,
+                split=Split(2, (Piece(0, inner),)),
+                experts=count,
+            ),
+        ]
         return t.experts(x, weights, stacked, count=count, top_k=count, width=inner, activation=act)
 
 
@@ -59,7 +71,9 @@ def mixture(t: Trace, x: Tensor, c: Config) -> Tensor:
         with t.scope("gate"):
             scores = t.linear("weight", x, count + shared, module=False, role=Role.ROUTER)
             t.hold(t.parameter("global_scale", (1,), Role.ROUTER))
-            correction = t.parameter("e_score_correction_bias", (count,), Role.ROUTER, buffer=True, dtype="float32")
+            correction = t.parameter(
+                "e_score_correction_bias", (count,), Role.ROUTER, buffer=True, dtype="float32"
+            )
             weights = t.route(scores, count, used, correction, scoring="sigmoid")
         out = fused_experts(t, x, weights, count=count, top_k=used, inner=inner, activation=activation(c))
         return t.add(out, shared_experts(t, x, t.view(scores, shared), shared, inner, activation(c)))
@@ -112,14 +126,22 @@ def inkling2_text(c: Config, m: ModelBuilder) -> None:
     types = layer_kinds(c)
     block = c.size("n_layers_per_attn_res_block")
     count, used = chosen(c, "n_routed_experts", "num_experts_per_tok")
-    experts = partial(sparse, count=count, top_k=used, inner=c.size("moe_intermediate_size"),
-                      activation="softcapped_swiglu", correction="gate.e_score_correction_bias",
-                      scoring=c.text("scoring_func", "sigmoid"))  # fmt: skip
+    experts = partial(
+        sparse,
+        count=count,
+        top_k=used,
+        inner=c.size("moe_intermediate_size"),
+        activation="softcapped_swiglu",
+        correction="gate.e_score_correction_bias",
+        scoring=c.text("scoring_func", "sigmoid"),
+    )
     kernel = c.size("conv_kernel_size")
 
     def layer(t: Trace, x: Tensor, kind: str, first: bool, boundary: bool, states: int) -> Tensor:
         local = kind == LOCAL
-        names = ("input_layernorm",) if local else ("q_input_layernorm", "k_input_layernorm", "v_input_layernorm")
+        names = (
+            ("input_layernorm",) if local else ("q_input_layernorm", "k_input_layernorm", "v_input_layernorm")
+        )
         read = [x] * len(names) if first else reread(t, x, "attention_input", states, len(names))
         q, *rest = (t.norm(name, y, style=STYLE) for name, y in zip(names, read, strict=True))
         k, v = rest or (q, q)

@@ -11,12 +11,24 @@ from .mixtures import chosen
 from .registry import decoder
 
 
-def expert_matrix(t: Trace, x: Tensor, weights: Tensor, name: str, count: int, used: int, width: int) -> Tensor:
+def expert_matrix(
+    t: Trace, x: Tensor, weights: Tensor, name: str, count: int, used: int, width: int
+) -> Tensor:
     """One matrix of each chosen expert, their outputs side by side."""
     split = Split(1, (Part(width, width),))
     weight = t.parameter(f"{name}.weight", (count, width, x.width), Role.EXPERT, split=split, experts=count)
-    return t.experts(x, weights, [weight], count=count, top_k=used, width=width, gated=False, activation="",
-                     matrices=1, out=used * width)  # fmt: skip
+    return t.experts(
+        x,
+        weights,
+        [weight],
+        count=count,
+        top_k=used,
+        width=width,
+        gated=False,
+        activation="",
+        matrices=1,
+        out=used * width,
+    )
 
 
 def reduced(t: Trace, x: Tensor, weights: Tensor, name: str, count: int, used: int, width: int) -> Tensor:
@@ -25,8 +37,18 @@ def reduced(t: Trace, x: Tensor, weights: Tensor, name: str, count: int, used: i
     split = Split(2, (Part(inner, inner),))
     weight = t.parameter(f"{name}.weight", (count, width, inner), Role.EXPERT, split=split, experts=count)
     stretch = t.view(x, inner)
-    out = t.experts(stretch, weights, [weight], count=count, top_k=used, width=width, gated=False, activation="",
-                    matrices=1, out=width)  # fmt: skip
+    out = t.experts(
+        stretch,
+        weights,
+        [weight],
+        count=count,
+        top_k=used,
+        width=width,
+        gated=False,
+        activation="",
+        matrices=1,
+        out=width,
+    )
     t.hold(t.parameter("bias", (width,), Role.BIAS))
     return t.elementwise("add", out)
 
@@ -51,10 +73,17 @@ def mixed_feed_forward(t: Trace, x: Tensor, inner: int, activation: str, count: 
         weights = router(t, x, count, used, name="router.layer", module=True)
         halves = Split(1, (Part(inner, inner), Part(inner, inner)))
         stacked = [
-            t.parameter("input_linear.weight", (count, 2 * inner, x.width), Role.EXPERT, split=halves, experts=count),
-            t.parameter("output_linear.weight", (count, x.width, inner), Role.EXPERT,
-                        split=Split(2, (Part(0, inner),)), experts=count),
-        ]  # fmt: skip
+            t.parameter(
+                "input_linear.weight", (count, 2 * inner, x.width), Role.EXPERT, split=halves, experts=count
+            ),
+            t.parameter(
+                "output_linear.weight",
+                (count, x.width, inner),
+                Role.EXPERT,
+                split=Split(2, (Part(0, inner),)),
+                experts=count,
+            ),
+        ]
         out = t.experts(x, weights, stacked, count=count, top_k=used, width=inner, activation=activation)
         t.hold(t.parameter("bias", (x.width,), Role.BIAS))
         return t.elementwise("add", out)
@@ -65,7 +94,9 @@ def jetmoe(c: Config, m: ModelBuilder) -> None:
     """JetMoE (arXiv 2404.07413): as many query heads as experts times key-value heads."""
     count, used = chosen(c, "num_local_experts", "num_experts_per_tok")
     kv_heads = c.size("num_key_value_heads")
-    heads = Heads(kv_heads * used, kv_heads, c.size("kv_channels"), dropout=c.number("attention_dropout", 0.0))
+    heads = Heads(
+        kv_heads * used, kv_heads, c.size("kv_channels"), dropout=c.number("attention_dropout", 0.0)
+    )
     act = c.text("activation_function")
 
     def layer(t: Trace, x: Tensor) -> Tensor:

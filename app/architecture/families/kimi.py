@@ -15,12 +15,17 @@ from .registry import decoder
 def mixture(c: Config) -> Half:
     """Routed experts with corrected scores, and shared ones."""
     shared = c.size("moe_intermediate_size") * c.size("n_shared_experts")
-    return experts(c, "num_local_experts", shared_inner=shared, correction="gate.e_score_correction_bias",
-                   scoring="sigmoid")  # fmt: skip
+    return experts(
+        c,
+        "num_local_experts",
+        shared_inner=shared,
+        correction="gate.e_score_correction_bias",
+        scoring="sigmoid",
+    )
 
 
 def kimi_types(c: Config) -> list[str]:
-    """Which layers attend: lists counted from one in `linear_attn_config`, else every fourth but the first."""
+    """Which layers attend: listed from one on in `linear_attn_config`, else every fourth but the first."""
     places = c.mapping("linear_attn_config").get("full_attn_layers")
     if isinstance(places, list):
         return ["full_attention" if i + 1 in places else "linear_attention" for i in range(c.layers)]
@@ -29,7 +34,7 @@ def kimi_types(c: Config) -> list[str]:
 
 @decoder("kimi_linear", ties=False)
 def kimi_linear(c: Config, m: ModelBuilder) -> None:
-    """Kimi Linear (arXiv 2510.26692): three delta layers for each one of latent attention without positions."""
+    """Kimi Linear (arXiv 2510.26692): three delta layers for each of latent attention without positions."""
     old = c.sub("linear_attn_config")
     delta = KimiDelta(
         old.maybe("num_heads") or c.size("linear_num_heads"),

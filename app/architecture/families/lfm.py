@@ -22,17 +22,25 @@ def gated_convolution(t: Trace, x: Tensor, kernel: int, *, bias: bool, module: s
     """C * conv(B * x), the three made by one matrix."""
     part = Part(x.width, x.width)
     with t.scope(module):
-        parts = t.split(t.linear("in_proj", x, 3 * x.width, bias=bias, split=columns(part, part, part)),
-                        x.width, x.width, x.width, kind="chunk")  # fmt: skip
-        inside = short_convolution(t, t.multiply(parts[0], parts[2]), kernel, name="conv", bias=bias, units=x.width)
+        parts = t.split(
+            t.linear("in_proj", x, 3 * x.width, bias=bias, split=columns(part, part, part)),
+            x.width,
+            x.width,
+            x.width,
+            kind="chunk",
+        )
+        inside = short_convolution(
+            t, t.multiply(parts[0], parts[2]), kernel, name="conv", bias=bias, units=x.width
+        )
         return t.linear("out_proj", t.multiply(parts[1], inside), x.width, bias=bias, split=row(x.width))
 
 
 def attention(c: Config, heads: Heads, **options: Any) -> Half:
     """Attention with normalised heads under LFM2's names."""
     names = ("q_proj", "k_proj", "v_proj", "out_proj")
-    return partial(grouped, shape=heads, names=names, qk_norm="head", qk_names=("q_layernorm", "k_layernorm"),
-                   **options)  # fmt: skip
+    return partial(
+        grouped, shape=heads, names=names, qk_norm="head", qk_names=("q_layernorm", "k_layernorm"), **options
+    )
 
 
 def adjusted(c: Config) -> int:
@@ -119,7 +127,10 @@ def lfm3(c: Config, m: ModelBuilder) -> None:
 
     options: dict[str, Any] = {"names": ("operator_norm", "ffn_norm")}
     if c.flag("use_sandwich_norm", True):
-        options = {"wrap": sandwich, "names": ("operator_norm", "post_operator_norm", "ffn_norm", "post_ffn_norm")}
+        options = {
+            "wrap": sandwich,
+            "names": ("operator_norm", "post_operator_norm", "ffn_norm", "post_ffn_norm"),
+        }
     layers(
         c,
         m,

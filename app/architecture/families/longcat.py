@@ -23,16 +23,33 @@ def shortcut_experts(t: Trace, x: Tensor, c: Config) -> Tensor:
     every = count + c.size("zero_expert_num", 0, least=0)
     inner = c.size("expert_ffn_hidden_size")
     with t.scope("mlp"):
-        weights = router(t, x, every, used, name="router.classifier", module=True, bias=c.flag("router_bias"),
-                         correction="router.e_score_correction_bias")  # fmt: skip
+        weights = router(
+            t,
+            x,
+            every,
+            used,
+            name="router.classifier",
+            module=True,
+            bias=c.flag("router_bias"),
+            correction="router.e_score_correction_bias",
+        )
         with t.scope("experts"):
             halves = Split(1, (Part(inner, inner), Part(inner, inner)))
             stacked = [
-                t.parameter("gate_up_proj", (every, 2 * inner, x.width), Role.EXPERT, split=halves, experts=count),
-                t.parameter("down_proj", (count, x.width, inner), Role.EXPERT, split=Split(2, (Part(0, inner),)),
-                            experts=count),
-            ]  # fmt: skip
-            return t.experts(x, weights, stacked, count=count, top_k=used, width=inner, activation=activation(c))
+                t.parameter(
+                    "gate_up_proj", (every, 2 * inner, x.width), Role.EXPERT, split=halves, experts=count
+                ),
+                t.parameter(
+                    "down_proj",
+                    (count, x.width, inner),
+                    Role.EXPERT,
+                    split=Split(2, (Part(0, inner),)),
+                    experts=count,
+                ),
+            ]
+            return t.experts(
+                x, weights, stacked, count=count, top_k=used, width=inner, activation=activation(c)
+            )
 
 
 @decoder("longcat_flash")

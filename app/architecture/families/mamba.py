@@ -25,7 +25,16 @@ def step_rank(c: Config, field: str) -> int:
 def stack(c: Config, m: ModelBuilder, mixer: Half) -> None:
     """Layers of one norm and one mixer."""
     wide = c.flag("residual_in_fp32", True)
-    layers(c, m, lambda kind: mixer, lambda kind: None, embed="embeddings", final="norm_f", names=("norm",), wide=wide)
+    layers(
+        c,
+        m,
+        lambda kind: mixer,
+        lambda kind: None,
+        embed="embeddings",
+        final="norm_f",
+        names=("norm",),
+        wide=wide,
+    )
 
 
 def widened(c: Config) -> tuple[str, ...]:

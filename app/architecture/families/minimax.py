@@ -13,9 +13,7 @@ from .mixtures import Half, experts, kinds, layers
 from .registry import decoder
 
 
-def blended(
-    t: Trace, x: Tensor, mixer: Half, feed_forward: Half, *, style: str = "rms"
-) -> Tensor:
+def blended(t: Trace, x: Tensor, mixer: Half, feed_forward: Half, *, style: str = "rms") -> Tensor:
     """Norms inside the residual stream: a weighed sum of the normalised input and what is made of it."""
     for name, half in (("input_layernorm", mixer), ("post_attention_layernorm", feed_forward)):
         x = t.norm(name, x, style=style)
@@ -31,7 +29,9 @@ def minimax(c: Config, m: ModelBuilder) -> None:
     linear = Lightning(c.heads, c.head_dim, c.size("block_size"))
 
     def mixer(kind: Hashable) -> Half:
-        return partial(lightning, shape=linear) if kind == "linear_attention" else partial(grouped, shape=heads)
+        return (
+            partial(lightning, shape=linear) if kind == "linear_attention" else partial(grouped, shape=heads)
+        )
 
     layers(
         c,
@@ -45,10 +45,14 @@ def minimax(c: Config, m: ModelBuilder) -> None:
 
 @decoder("minimax_m2")
 def minimax_m2(c: Config, m: ModelBuilder) -> None:
-    """MiniMax-M2: attention everywhere, whole rows of queries and keys normalised, half of each head turned."""
+    """MiniMax-M2: attention everywhere, whole rows of queries and keys normalised, heads turned in part."""
     attention = partial(grouped, shape=Heads.of(c, **turned(c)), qk_norm="full")
     mixture = experts(
-        c, "num_local_experts", inner="intermediate_size", correction="e_score_correction_bias", scoring="sigmoid"
+        c,
+        "num_local_experts",
+        inner="intermediate_size",
+        correction="e_score_correction_bias",
+        scoring="sigmoid",
     )
     layers(c, m, lambda kind: attention, lambda kind: mixture)
 

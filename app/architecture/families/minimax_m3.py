@@ -40,10 +40,18 @@ def by_flags(c: Config, flags: object, names: tuple[str, str], otherwise: str) -
 def minimax_m3_text(c: Config, m: ModelBuilder) -> None:
     """MiniMax-M3's text model."""
     flags = c.mapping("sparse_attention_config").get("sparse_attention_freq")
-    types = kinds(c, "layer_types", by_flags(c, flags, ("full_attention", SPARSE), "full_attention"),
-                  ("full_attention", SPARSE))  # fmt: skip
-    feeds = kinds(c, "mlp_layer_types", by_flags(c, c.get("moe_layer_freq"), ("dense", "sparse"), "sparse"),
-                  ("dense", "sparse"))  # fmt: skip
+    types = kinds(
+        c,
+        "layer_types",
+        by_flags(c, flags, ("full_attention", SPARSE), "full_attention"),
+        ("full_attention", SPARSE),
+    )
+    feeds = kinds(
+        c,
+        "mlp_layer_types",
+        by_flags(c, c.get("moe_layer_freq"), ("dense", "sparse"), "sparse"),
+        ("dense", "sparse"),
+    )
     shape = replace(Heads.of(c), **turned(c))  # type: ignore[arg-type]
     sizes = index_sizes(c)
     indexer = BlockIndexer(
@@ -66,10 +74,19 @@ def minimax_m3_text(c: Config, m: ModelBuilder) -> None:
 
         return write
 
-    shared = partial(fused_gated, inner=c.size("shared_intermediate_size"), module="shared_experts",
-                     activation=ACTIVATION)  # fmt: skip
-    mixture = partial(sparse, count=count, top_k=used, inner=c.inner, activation=ACTIVATION, shared=shared,
-                      correction="gate.e_score_correction_bias", scoring="sigmoid")  # fmt: skip
+    shared = partial(
+        fused_gated, inner=c.size("shared_intermediate_size"), module="shared_experts", activation=ACTIVATION
+    )
+    mixture = partial(
+        sparse,
+        count=count,
+        top_k=used,
+        inner=c.inner,
+        activation=ACTIVATION,
+        shared=shared,
+        correction="gate.e_score_correction_bias",
+        scoring="sigmoid",
+    )
     layers(
         c,
         m,

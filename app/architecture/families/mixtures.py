@@ -1,4 +1,4 @@
-"""What mixture-of-experts and hybrid lineages share: layers of several kinds, and how experts are configured."""
+"""What mixture-of-experts and hybrid lineages share: layers of several kinds, and experts by field names."""
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -97,7 +97,9 @@ def heads_of(c: Config, kind: Hashable, **changes: object) -> Heads:
     return Heads.of(c, **{"window": window_of(c, kind), **changes})
 
 
-def chosen(c: Config, count: str, top_k: str, number: int | None = None, few: int | None = None) -> tuple[int, int]:
+def chosen(
+    c: Config, count: str, top_k: str, number: int | None = None, few: int | None = None
+) -> tuple[int, int]:
     """How many experts there are [`number`] and how many a token uses [`few`, else all of them]."""
     experts = c.count(count, number)
     used = c.size(top_k, few or experts)

@@ -1,4 +1,4 @@
-"""Mixtures of experts with layers of Llama's shape: Phi-3.5 MoE, ERNIE 4.5, Hunyuan, Trinity, Aria, Llama 4, DBRX, Command."""
+"""Mixtures of experts with layers of Llama's shape, from Phi-3.5 MoE to DBRX."""
 
 from collections.abc import Hashable
 from dataclasses import replace
@@ -18,14 +18,24 @@ from .registry import decoder
 
 def phimoe_heads(c: Config) -> Half:
     """Plain grouped attention, one window for all layers."""
-    return partial(grouped, shape=Heads.of(c, window=c.maybe("sliding_window")), bias=c.flag("attention_bias"))
+    return partial(
+        grouped, shape=Heads.of(c, window=c.maybe("sliding_window")), bias=c.flag("attention_bias")
+    )
 
 
 @decoder("phimoe", bias=lambda c: c.flag("lm_head_bias"))
 def phimoe(c: Config, m: ModelBuilder) -> None:
     """Phi-3.5 MoE (arXiv 2404.14219): LayerNorm; SparseMixer picks two experts whatever the field says."""
-    mixture = partial(sparse, count=c.count("num_local_experts"), top_k=2, inner=c.inner, gate="router",
-                      router_module=True, scoring="sparsemixer", activation=activation(c))  # fmt: skip
+    mixture = partial(
+        sparse,
+        count=c.count("num_local_experts"),
+        top_k=2,
+        inner=c.inner,
+        gate="router",
+        router_module=True,
+        scoring="sparsemixer",
+        activation=activation(c),
+    )
     layers(c, m, lambda kind: phimoe_heads(c), lambda kind: mixture, style="layer")
 
 
@@ -61,7 +71,7 @@ def ernie4_5_moe(c: Config, m: ModelBuilder) -> None:
 
 @decoder("hunyuan_v1_moe")
 def hunyuan_v1_moe(c: Config, m: ModelBuilder) -> None:
-    """Hunyuan-A13B and Large (arXiv 2411.02265): heads normalised after rotation; numbers may differ by layer."""
+    """Hunyuan-A13B and Large (arXiv 2411.02265): heads normalised after rotation, numbers by layer."""
 
     def numbers(name: str) -> list[int]:
         stated = c.get(name)
@@ -85,8 +95,14 @@ def hunyuan_v1_moe(c: Config, m: ModelBuilder) -> None:
             activation=activation(c),
         )
 
-    attention = partial(grouped, shape=Heads.of(c), bias=c.flag("attention_bias"), qk_norm="head",
-                        qk_names=("query_layernorm", "key_layernorm"), norm_last=True)  # fmt: skip
+    attention = partial(
+        grouped,
+        shape=Heads.of(c),
+        bias=c.flag("attention_bias"),
+        qk_norm="head",
+        qk_names=("query_layernorm", "key_layernorm"),
+        norm_last=True,
+    )
     counts, used = numbers("num_experts"), numbers("moe_topk")
     layers(c, m, lambda kind: attention, mixture, feeds=[(counts[i], used[i]) for i in range(c.layers)])
 
@@ -118,11 +134,24 @@ def afmoe(c: Config, m: ModelBuilder) -> None:
 
     def attention(kind: Hashable) -> Half:
         shape = heads_of(c, kind) if kind == "sliding_attention" else heads_of(c, kind, rotary_dim=0)
-        return partial(grouped, shape=shape, bias=c.flag("attention_bias"), qk_norm="head", qk_style="rms_wide",
-                       gate="gate_proj")  # fmt: skip
+        return partial(
+            grouped,
+            shape=shape,
+            bias=c.flag("attention_bias"),
+            qk_norm="head",
+            qk_style="rms_wide",
+            gate="gate_proj",
+        )
 
-    mixture = experts(c, shared_inner=shared, gate="router.gate", router_module=True, scoring="sigmoid",
-                      correction="expert_bias", correction_buffer=False)  # fmt: skip
+    mixture = experts(
+        c,
+        shared_inner=shared,
+        gate="router.gate",
+        router_module=True,
+        scoring="sigmoid",
+        correction="expert_bias",
+        correction_buffer=False,
+    )
     layers(
         c,
         m,
@@ -142,8 +171,16 @@ def aria_text(c: Config, m: ModelBuilder) -> None:
     """Aria's text model (arXiv 2410.05993): experts stored input-major."""
     attention = partial(grouped, shape=Heads.of(c), bias=c.flag("attention_bias"))
     shared = c.inner * c.size("moe_num_shared_experts")
-    mixture = experts(c, "moe_num_experts", "moe_topk", "intermediate_size", gate="router", transposed=True,
-                      shared_inner=shared, shared_bias=c.flag("mlp_bias"))  # fmt: skip
+    mixture = experts(
+        c,
+        "moe_num_experts",
+        "moe_topk",
+        "intermediate_size",
+        gate="router",
+        transposed=True,
+        shared_inner=shared,
+        shared_bias=c.flag("mlp_bias"),
+    )
     layers(c, m, lambda kind: attention, lambda kind: mixture)
 
 
@@ -165,13 +202,30 @@ def llama4_text(c: Config, m: ModelBuilder) -> None:
         shape = Heads.of(c, chunk=chunk)
         if not kind[1]:
             shape = replace(shape, rotary_dim=0)
-        return partial(grouped, shape=shape, bias=c.flag("attention_bias"), qk_norm=norm if kind[1] else None,
-                       qk_style="l2", qk_names=("qk_norm", "qk_norm"), qk_weight=False, norm_last=True,
-                       query_scale=not kind[1] and c.flag("attn_temperature_tuning", True))  # fmt: skip
+        return partial(
+            grouped,
+            shape=shape,
+            bias=c.flag("attention_bias"),
+            qk_norm=norm if kind[1] else None,
+            qk_style="l2",
+            qk_names=("qk_norm", "qk_norm"),
+            qk_weight=False,
+            norm_last=True,
+            query_scale=not kind[1] and c.flag("attn_temperature_tuning", True),
+        )
 
-    mixture = experts(c, "num_local_experts", inner="intermediate_size", module="feed_forward", gate="router",
-                      router_module=True, transposed=True, scoring="sigmoid", shared_inner=c.inner,
-                      shared_name="shared_expert")  # fmt: skip
+    mixture = experts(
+        c,
+        "num_local_experts",
+        inner="intermediate_size",
+        module="feed_forward",
+        gate="router",
+        router_module=True,
+        transposed=True,
+        scoring="sigmoid",
+        shared_inner=c.inner,
+        shared_name="shared_expert",
+    )
     layers(
         c,
         m,
@@ -187,7 +241,9 @@ def cohere2_moe(c: Config, m: ModelBuilder) -> None:
     """Command A with experts: parallel halves, global layers without positions, a dense prefix."""
     first = c.size("first_k_dense_replace", 0, least=0)
     prefix = c.size("prefix_dense_sliding_window_pattern", 1)
-    types = every(prefix, min(first, c.layers)) + every(c.size("sliding_window_pattern", 4), max(0, c.layers - first))
+    types = every(prefix, min(first, c.layers)) + every(
+        c.size("sliding_window_pattern", 4), max(0, c.layers - first)
+    )
     has_experts = sparse_after(c, first)
     style = "rms" if c.get("rms_norm_eps") is not None else "layer"
     shared = c.inner * c.size("num_shared_experts", least=0)
@@ -222,7 +278,10 @@ def row_experts(t: Trace, x: Tensor, count: int, used: int, inner: int, activati
         weights = router(t, x, count, used, name="router.layer", module=True)
         with t.scope("experts.mlp"):
             shape, split = (count * inner, x.width), column(inner)
-            stacked = [t.parameter(name, shape, Role.EXPERT, split=split, experts=count) for name in ("w1", "v1", "w2")]
+            stacked = [
+                t.parameter(name, shape, Role.EXPERT, split=split, experts=count)
+                for name in ("w1", "v1", "w2")
+            ]
             return t.experts(x, weights, stacked, count=count, top_k=used, width=inner, activation=activation)
 
 
@@ -236,9 +295,16 @@ def dbrx(c: Config, m: ModelBuilder) -> None:
     shape = Heads(c.heads, kv_heads, c.hidden // c.heads, dropout=attn.number("attn_pdrop", 0.0))
     count, used = chosen(ffn, "moe_num_experts", "moe_top_k", 4, 1)
     act = str(ffn.mapping("ffn_act_fn").get("name", "silu"))
-    attention = partial(fused, shape=shape, module="norm_attn_norm.attn", names=("Wqkv", "out_proj"),
-                        clip=attn.get("clip_qkv") is not None)  # fmt: skip
-    mixture = partial(row_experts, count=count, used=used, inner=ffn.size("ffn_hidden_size", 3584), activation=act)
+    attention = partial(
+        fused,
+        shape=shape,
+        module="norm_attn_norm.attn",
+        names=("Wqkv", "out_proj"),
+        clip=attn.get("clip_qkv") is not None,
+    )
+    mixture = partial(
+        row_experts, count=count, used=used, inner=ffn.size("ffn_hidden_size", 3584), activation=act
+    )
     layers(
         c,
         m,

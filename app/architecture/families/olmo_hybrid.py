@@ -40,10 +40,16 @@ def olmo_hybrid(c: Config, m: ModelBuilder) -> None:
         c.size("linear_conv_kernel_dim"),
     )
     if delta.value_heads % delta.key_heads or not key_dim:
-        raise c.wrong("linear_num_key_heads", "config_not_divisible", value=delta.key_heads, of=delta.value_heads)
+        raise c.wrong(
+            "linear_num_key_heads", "config_not_divisible", value=delta.key_heads, of=delta.value_heads
+        )
     turned = {} if c.mapping("rope_parameters").get("rope_theta") is not None else {"rotary_dim": 0}
     attention = partial(
-        grouped, shape=Heads.of(c, **turned), bias=c.flag("attention_bias"), qk_norm="full", qk_style="rms_wide"
+        grouped,
+        shape=Heads.of(c, **turned),
+        bias=c.flag("attention_bias"),
+        qk_norm="full",
+        qk_style="rms_wide",
     )
     types = every(4, c.layers, first="linear_attention")
     if "full_attention" not in types:

@@ -26,7 +26,9 @@ def olmoe(c: Config, m: ModelBuilder) -> None:
 @decoder("flex_olmo")
 def flex_olmo(c: Config, m: ModelBuilder) -> None:
     """FlexOlmo (arXiv 2507.07024): OLMo 2's norms behind both halves."""
-    attention = partial(grouped, shape=Heads.of(c), bias=c.flag("attention_bias"), qk_norm="full", qk_style="rms_wide")
+    attention = partial(
+        grouped, shape=Heads.of(c), bias=c.flag("attention_bias"), qk_norm="full", qk_style="rms_wide"
+    )
     layers(
         c,
         m,

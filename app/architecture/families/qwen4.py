@@ -40,7 +40,11 @@ def connected(t: Trace, x: Tensor, hidden: int, rank: int, name: str, half: Half
 def block_indexer(c: Config) -> Callable[[Trace, Tensor], Tensor]:
     """Narrow queries over the mean keys of blocks; the best blocks make up the budget."""
     heads, kv_heads = c.size("indexer_n_heads"), c.size("indexer_kv_heads")
-    dim, ratio, budget = c.size("indexer_head_dim"), c.size("indexer_compress_ratio"), c.size("indexer_budget")
+    dim, ratio, budget = (
+        c.size("indexer_head_dim"),
+        c.size("indexer_compress_ratio"),
+        c.size("indexer_budget"),
+    )
     if kv_heads != 1:
         raise c.wrong("indexer_kv_heads", "config_unknown_value", value=kv_heads)
 
@@ -49,7 +53,9 @@ def block_indexer(c: Config) -> Callable[[Trace, Tensor], Tensor]:
             q, k = t.split(t.linear("index_qk_proj", x, (heads + 1) * dim), heads * dim, dim)
             q = turn_heads(t, t.norm("q_layernorm", q, style=STYLE, width=dim), dim, None)
             k = turn_heads(t, t.norm("k_layernorm", k, style=STYLE), dim, None)
-            return t.index(q, k, None, heads=heads, key_dim=dim, top_k=budget // ratio, block=ratio, ratio=ratio)
+            return t.index(
+                q, k, None, heads=heads, key_dim=dim, top_k=budget // ratio, block=ratio, ratio=ratio
+            )
 
     return write
 
@@ -96,11 +102,17 @@ def qwen4_exp_text(c: Config, m: ModelBuilder) -> None:
     def attention(t: Trace, x: Tensor, positions: int) -> Tensor:
         block_indexer(c)(t, x)
         kept = c.size("indexer_head_dim")
-        return gated_attention(t, x, Heads.of(c), bias=c.flag("attention_bias"), indexer_dim=kept, positions=positions)
+        return gated_attention(
+            t, x, Heads.of(c), bias=c.flag("attention_bias"), indexer_dim=kept, positions=positions
+        )
 
     def layer(t: Trace, x: Tensor, kind: str, looked_up: NGrams | None, positions: int) -> Tensor:
         x = t.add(x, ngram_layer(t, x, looked_up)) if looked_up else x
-        mixer = partial(attention, positions=positions) if kind == SPARSE else partial(gated_delta, g=delta, fused=False)
+        mixer = (
+            partial(attention, positions=positions)
+            if kind == SPARSE
+            else partial(gated_delta, g=delta, fused=False)
+        )
         x = connected(t, x, c.hidden, rank, "attn_hyper_connection", mixer)
         return connected(t, x, c.hidden, rank, "mlp_hyper_connection", mixture)
 
@@ -110,5 +122,10 @@ def qwen4_exp_text(c: Config, m: ModelBuilder) -> None:
 
     m.embed("embed_tokens", c.vocab, c.hidden)
     m.single("embedding", lambda t: t.elementwise("repeat", t.input(c.hidden), width=streams * c.hidden))
-    m.stack(c.layers, layer, width=streams * c.hidden, kinds=lambda i: (types[i], lookups.get(i), 3 if i == first else 0))
+    m.stack(
+        c.layers,
+        layer,
+        width=streams * c.hidden,
+        kinds=lambda i: (types[i], lookups.get(i), 3 if i == first else 0),
+    )
     m.single("norm", mixed)

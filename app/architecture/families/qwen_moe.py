@@ -1,4 +1,4 @@
-"""Qwen's mixtures of experts and the models built on them: Qwen 1.5 MoE, Qwen 3.5, Flint, Mellum, Laguna, Kolibri."""
+"""Qwen's mixtures of experts and those built on them: Qwen 1.5 MoE, 3.5, Flint, Mellum, Laguna, Kolibri."""
 
 from collections.abc import Hashable
 from functools import partial
@@ -32,7 +32,10 @@ def qwen2_moe(c: Config, m: ModelBuilder) -> None:
     """Qwen 1.5 and 2 with experts: where windows are used, every second of the first layers has one."""
     local = c.flag("use_sliding_window")
     first = c.size("max_window_layers", 28, least=0)
-    types = ["sliding_attention" if local and i < first and not i % 2 else "full_attention" for i in range(c.layers)]
+    types = [
+        "sliding_attention" if local and i < first and not i % 2 else "full_attention"
+        for i in range(c.layers)
+    ]
     bias = c.flag("qkv_bias", True)
     layers(
         c,
@@ -107,13 +110,11 @@ def flint(c: Config, m: ModelBuilder) -> None:
 
 @decoder("mellum")
 def mellum(c: Config, m: ModelBuilder) -> None:
-    """Mellum 2: Qwen 3's attention by layer types; its multi-token-prediction layer is outside the decoder."""
+    """Mellum 2: Qwen 3's attention by layer types; its multi-token-prediction layer is outside."""
     layers(
         c,
         m,
-        lambda kind: partial(
-            grouped, shape=heads_of(c, kind), bias=c.flag("attention_bias"), qk_norm="head"
-        ),
+        lambda kind: partial(grouped, shape=heads_of(c, kind), bias=c.flag("attention_bias"), qk_norm="head"),
         lambda sparse: experts(c) if sparse else dense(c),
         mixers=c.layer_types(["full_attention"] * c.layers),
         feeds=sparse_after(c, 0),
@@ -126,30 +127,44 @@ def laguna(c: Config, m: ModelBuilder) -> None:
     types = c.layer_types(["full_attention"] * c.layers)
     counts = c.items("num_attention_heads_per_layer") or [c.heads] * c.layers
     if len(counts) < c.layers or not all(isinstance(n, int) and 0 < n < 2**20 for n in counts):
-        raise c.wrong("num_attention_heads_per_layer", "config_layer_types", value=len(counts), layers=c.layers)
+        raise c.wrong(
+            "num_attention_heads_per_layer", "config_layer_types", value=len(counts), layers=c.layers
+        )
     gating = c.get("gating", True)
 
     def attention(kind: tuple[str, int]) -> Half:
         shape = heads_of(c, kind[0], heads=kind[1])
         if shape.heads % shape.kv_heads:
             raise c.wrong("num_key_value_heads", "config_not_divisible", value=shape.kv_heads, of=shape.heads)
-        return partial(grouped, shape=shape, bias=c.flag("attention_bias"), qk_norm="head", gate="g_proj",
-                       gate_kind="softplus",
-                       gate_width=shape.heads if gating is True or gating == "per-head" else None)  # fmt: skip
+        return partial(
+            grouped,
+            shape=shape,
+            bias=c.flag("attention_bias"),
+            qk_norm="head",
+            gate="g_proj",
+            gate_kind="softplus",
+            gate_width=shape.heads if gating is True or gating == "per-head" else None,
+        )
 
     layers(
         c,
         m,
         attention,
         lambda sparse: (
-            shared_experts(c, scoring="sigmoid", shared_name="shared_experts", shared_gate=None,
-                           correction="gate.e_score_correction_bias", correction_buffer=False)
+            shared_experts(
+                c,
+                scoring="sigmoid",
+                shared_name="shared_experts",
+                shared_gate=None,
+                correction="gate.e_score_correction_bias",
+                correction_buffer=False,
+            )
             if sparse
             else dense(c)
         ),
         mixers=[(types[i], counts[i]) for i in range(c.layers)],
         feeds=sparse_after(c, 1),
-    )  # fmt: skip
+    )
 
 
 @decoder("kolibri1")
@@ -161,8 +176,13 @@ def kolibri1(c: Config, m: ModelBuilder) -> None:
         still = {} if kind == "sliding_attention" else {"rotary_dim": 0}
         return partial(grouped, shape=heads_of(c, kind, **still), qk_norm="head")
 
-    mixture = shared_experts(c, scoring="sigmoid", shared_name="shared_experts", shared_gate=None,
-                             correction="gate.e_score_correction_bias")  # fmt: skip
+    mixture = shared_experts(
+        c,
+        scoring="sigmoid",
+        shared_name="shared_experts",
+        shared_gate=None,
+        correction="gate.e_score_correction_bias",
+    )
     layers(
         c,
         m,
@@ -170,5 +190,10 @@ def kolibri1(c: Config, m: ModelBuilder) -> None:
         lambda kind: mixture,
         mixers=kinds(c, "layer_types", types),
         wrap=sandwich,
-        names=("input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"),
+        names=(
+            "input_layernorm",
+            "post_self_attn_layernorm",
+            "post_attention_layernorm",
+            "post_mlp_layernorm",
+        ),
     )

@@ -21,8 +21,14 @@ def recurrent_gemma(c: Config, m: ModelBuilder) -> None:
     act = c.text("hidden_activation")
     unit = RgLru(width, c.heads, c.size("conv1d_width"), act)
     head_dim = c.hidden // c.heads
-    heads = Heads(c.heads, c.kv_heads, head_dim, rotary_dim=head_dim // 2, window=c.size("attention_window_size"),
-                  dropout=c.number("attention_dropout", 0.0))  # fmt: skip
+    heads = Heads(
+        c.heads,
+        c.kv_heads,
+        head_dim,
+        rotary_dim=head_dim // 2,
+        window=c.size("attention_window_size"),
+        dropout=c.number("attention_dropout", 0.0),
+    )
     if c.heads % c.kv_heads:
         raise c.wrong("num_key_value_heads", "config_not_divisible", value=c.kv_heads, of=c.heads)
     pattern = c.items("block_types")

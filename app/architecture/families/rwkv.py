@@ -23,7 +23,12 @@ def rwkv(c: Config, m: ModelBuilder) -> None:
     def layer(t: Trace, x: Tensor, first: bool) -> Tensor:
         x = t.norm("pre_ln", x, style="layer") if first else x
         return pre_norm(
-            t, x, partial(time_mix, r=shape), partial(channel_mix, r=shape), names=("ln1", "ln2"), style="layer"
+            t,
+            x,
+            partial(time_mix, r=shape),
+            partial(channel_mix, r=shape),
+            names=("ln1", "ln2"),
+            style="layer",
         )
 
     m.embed("embeddings", c.vocab, c.hidden)

@@ -19,8 +19,15 @@ def rounded(value: float, multiple: int) -> int:
 
 def counter(t: Trace) -> Tensor:
     """How many tokens have been seen: one number for the batch."""
-    return t.scan("counter", (t.input(1),), 1, heads=1, key_dim=1, value_dim=1,
-                  states=(State("seen", (1,), "int64", once=True),))  # fmt: skip
+    return t.scan(
+        "counter",
+        (t.input(1),),
+        1,
+        heads=1,
+        key_dim=1,
+        value_dim=1,
+        states=(State("seen", (1,), "int64", once=True),),
+    )
 
 
 @decoder("xlstm", prefix="backbone", ties=False, after=lambda c: ("scale", "tanh", "scale"))
@@ -32,18 +39,21 @@ def xlstm(c: Config, m: ModelBuilder) -> None:
     keys, values = int(hidden * c.number("qk_dim_factor")), int(hidden * c.number("v_dim_factor"))
     if keys < 1 or values < 1 or keys % heads or values % heads:
         raise c.wrong("num_heads", "config_not_divisible", value=heads, of=hidden)
-    kept = (rounded(hidden * c.number("qk_dim_factor"), 64) // heads, rounded(hidden * c.number("v_dim_factor"), 64) // heads)
+    kept = (
+        rounded(hidden * c.number("qk_dim_factor"), 64) // heads,
+        rounded(hidden * c.number("v_dim_factor"), 64) // heads,
+    )
     shape = Mlstm(heads, keys, values, kept, c.size("chunk_size"), bias, fused)
     inner = rounded(hidden * c.number("ffn_proj_factor"), c.size("ffn_round_up_to_multiple_of"))
+    feed_forward = partial(gated, names=("proj_up_gate", "proj_up", "proj_down"))
     if fused:
-        names = ("proj_up_gate_z", "proj_down")
-        feed_forward = partial(fused_gated, inner=inner, module="ffn", names=names, bias=bias)
-    else:
-        names = ("proj_up_gate", "proj_up", "proj_down")
-        feed_forward = partial(gated, inner=inner, module="ffn", names=names, bias=bias)
+        feed_forward = partial(fused_gated, names=("proj_up_gate_z", "proj_down"))
+    feed_forward = partial(feed_forward, inner=inner, module="ffn", bias=bias)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return pre_norm(t, x, partial(mlstm, m=shape), feed_forward, names=("norm_mlstm", "norm_ffn"), bias=bias)
+        return pre_norm(
+            t, x, partial(mlstm, m=shape), feed_forward, names=("norm_mlstm", "norm_ffn"), bias=bias
+        )
 
     m.embed("embeddings", c.vocab, hidden)
     m.single("embedding", counter)

@@ -44,8 +44,15 @@ def stack(
     m.embed("embed_tokens", c.vocab, c.hidden)
     for block in range(min(blocks, len(hybrid))):
         places = hybrid[block::blocks]
-        m.stack(len(places), shared(block), width=c.hidden, name=f"layers.{{}}.{module}", component="shared",
-                shares=c.tied, at=places)  # fmt: skip
+        m.stack(
+            len(places),
+            shared(block),
+            width=c.hidden,
+            name=f"layers.{{}}.{module}",
+            component="shared",
+            shares=c.tied,
+            at=places,
+        )
 
     def after_shared(t: Trace, x: Tensor) -> Tensor:
         added = t.linear("linear", t.input(c.hidden), c.hidden)
@@ -134,7 +141,9 @@ def adapted_attention(
         return t.linear("o_proj", out, width, split=row(shape.heads))
 
 
-def adapted_gated(t: Trace, x: Tensor, inner: int, places: list[int], rank: int, bias: bool, act: str) -> Tensor:
+def adapted_gated(
+    t: Trace, x: Tensor, inner: int, places: list[int], rank: int, bias: bool, act: str
+) -> Tensor:
     """A fused gated block with an adapter for every place."""
     with t.scope("feed_forward"):
         halves = columns(Part(inner, inner), Part(inner, inner))
@@ -153,9 +162,16 @@ def zamba2(c: Config, m: ModelBuilder) -> None:
         raise c.wrong("n_mamba_heads", "config_not_divisible", value=heads, of=inner)
     bias, rank = c.flag("add_bias_linear"), c.size("adapter_rank")
     shape = Mamba2(
-        inner, heads, inner // heads, c.size("mamba_d_state"), groups, c.size("mamba_d_conv"), c.size("chunk_size"),
-        bias, norm_groups=groups,
-    )  # fmt: skip
+        inner,
+        heads,
+        inner // heads,
+        c.size("mamba_d_state"),
+        groups,
+        c.size("mamba_d_conv"),
+        c.size("chunk_size"),
+        bias,
+        norm_groups=groups,
+    )
     turned = None if c.flag("use_mem_rope") else 0
     attention = Heads(c.heads, c.kv_heads, 2 * c.hidden // c.heads, rotary_dim=turned)
     blocks = c.count("num_mem_blocks")
@@ -175,16 +191,35 @@ def zamba2(c: Config, m: ModelBuilder) -> None:
                 width=c.hidden,
             ),
             feed_forward=partial(
-                adapted_gated, inner=feed_width, places=places, rank=rank, bias=bias, act=c.text("hidden_act", "gelu")
+                adapted_gated,
+                inner=feed_width,
+                places=places,
+                rank=rank,
+                bias=bias,
+                act=c.text("hidden_act", "gelu"),
             ),
         )
 
-    stack(c, m, types, partial(mamba2, m=shape, module="mamba"), shared, module="shared_transformer", blocks=blocks)
+    stack(
+        c,
+        m,
+        types,
+        partial(mamba2, m=shape, module="mamba"),
+        shared,
+        module="shared_transformer",
+        blocks=blocks,
+    )
 
 
 def usual_types(c: Config) -> list[str]:
     """Zamba2's own sequence of layers, 54 long."""
     single = ["linear_attention"]
     return (
-        single + (single * 5 + ["hybrid"]) * 7 + single * 4 + ["hybrid"] + single * 3 + ["hybrid"] + single * 2
+        single
+        + (single * 5 + ["hybrid"]) * 7
+        + single * 4
+        + ["hybrid"]
+        + single * 3
+        + ["hybrid"]
+        + single * 2
     )

@@ -1,4 +1,4 @@
-"""Zaya: compressed convolutional attention, one expert a token chosen by a small network, scaled residuals."""
+"""Zaya: compressed convolutional attention, one expert chosen by a small network, scaled residuals."""
 
 from dataclasses import replace
 
@@ -60,11 +60,21 @@ def zaya(c: Config, m: ModelBuilder) -> None:
         inside = t.norm("post_attention_layernorm", x)
         with t.scope("mlp"):
             weights = choice(t, inside, count, used, c.size("router_hidden_size"), first)
-            fed = fused_experts(t, inside, weights, count=count, top_k=used, inner=c.size("moe_intermediate_size"),
-                                activation=activation(c))  # fmt: skip
+            fed = fused_experts(
+                t,
+                inside,
+                weights,
+                count=count,
+                top_k=used,
+                inner=c.size("moe_intermediate_size"),
+                activation=activation(c),
+            )
         return joined(t, x, fed, "post_mlp_residual_scale")
 
     m.embed("embed_tokens", c.vocab, c.hidden)
-    m.single("embedding", lambda t: affine(t, t.input(c.hidden), "input_hidden_states_scale", "input_hidden_states_bias"))
+    m.single(
+        "embedding",
+        lambda t: affine(t, t.input(c.hidden), "input_hidden_states_scale", "input_hidden_states_bias"),
+    )
     m.stack(c.layers, layer, width=c.hidden, kinds=lambda i: (types[i], i == 0))
     m.final_norm("norm", c.hidden)
