@@ -27,10 +27,13 @@ def tower(*model_types: str) -> Callable[[Writer], Writer]:
 
 
 def see(
-    c: Config, m: ModelBuilder, name: str, key: str = "vision_config", *, component: str = "vision"
-) -> Config:
-    """The tower that a sub-configuration describes, below `name`."""
+    c: Config, m: ModelBuilder, name: str, key: str = "vision_config", *, component: str = "vision",
+    otherwise: str | None = None,
+) -> Config:  # fmt: skip
+    """The tower that a sub-configuration describes, below `name`; `otherwise`: its type where none is stated."""
     sub = c.sub(key)
+    if otherwise and not sub.model_type:
+        sub = c.sub(key, otherwise)
     write = TOWERS.get(sub.model_type)
     if write is None:
         raise sub.uncovered("model_type", "its encoder of pictures or sound is not described here")

@@ -42,7 +42,7 @@ def moon_vit(c: Config, m: ModelBuilder) -> None:
 @family("kimi_k25", "kimi_k3")
 def kimi(c: Config, m: ModelBuilder) -> None:
     """Patches normalised, put together in squares and mapped to the language model's width."""
-    vision = see(c, m, "model.vision_tower")
+    vision = see(c, m, "model.vision_tower", otherwise="kimi_k25_vision")
     text = language(c, m)
     side = vision.pair("merge_kernel_size", 2)
     width = published(vision, "hidden_size", "vt_hidden_size")

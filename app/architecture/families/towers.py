@@ -5,7 +5,6 @@ from functools import partial
 from ..blocks.vision import (
     both_ways,
     held,
-    packed_attention,
     patches,
     pooling_head,
     positions,
@@ -17,8 +16,6 @@ from ..operations import Axis, Tensor
 from ..trace import Trace
 from .composite import picture, tower
 from .llama import activation
-
-__all__ = ["packed_attention", "plain_layers"]
 
 
 def places(c: Config) -> int:
@@ -122,7 +119,7 @@ def pixtral(c: Config, m: ModelBuilder) -> None:
     picture(m, patch=c.size("patch_size"), merge=1)
 
 
-@tower("internvl_vision")
+@tower("internvl_vision", "qianfan_ocr_vision")
 def internvl(c: Config, m: ModelBuilder) -> None:
     """InternViT (arXiv 2312.14238): BEiT's layers with a learned scale of both branches."""
     count = places(c) + 1
@@ -137,7 +134,8 @@ def internvl(c: Config, m: ModelBuilder) -> None:
         return patches(t, "patch_embeddings.projection", c.size("num_channels"), c.hidden, c.pair("patch_size"))
 
     m.single("vision", embed, name="embeddings")
-    plain_layers(c, m, "encoder.layer.{}", module="attention",
+    layers = "encoder.layer.{}" if c.model_type == "internvl_vision" else "layers.{}"
+    plain_layers(c, m, layers, module="attention",
                  names=("q_proj", "k_proj", "v_proj", "projection_layer"), bias=c.flag("attention_bias"), out_bias=True,
                  qk_norm="full" if c.flag("use_qk_norm") else None, norms=("layernorm_before", "layernorm_after"),
                  style=style, scales=("lambda_1", "lambda_2"))  # fmt: skip

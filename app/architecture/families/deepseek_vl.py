@@ -1,0 +1,66 @@
+"""DeepSeek-VL with one tower or two, GOT-OCR 2 and PP-Chart2Table with SAM's, and their projectors."""
+
+from ..blocks.vision import held, two_layers
+from ..builder import ModelBuilder
+from ..config import Config
+from ..operations import Axis, Tensor
+from ..trace import Trace
+from .composite import language, logits, project, see, tower
+from .registry import family
+from .towers import got_ocr2, neck
+
+tower("pp_chart2table_vision")(got_ocr2)
+
+
+@family("deepseek_vl")
+def deepseek_vl(c: Config, m: ModelBuilder) -> None:
+    """DeepSeek-VL 1.3B (arXiv 2403.05525): SigLIP and two linear layers."""
+    vision = see(c, m, "model.vision_model")
+    text = language(c, m)
+    project(m, "model.aligner", lambda t: two_layers(t, t.input(vision.hidden, Axis.IMAGE_TOKENS),
+            ("linear1", "linear2"), text.hidden, text.hidden, "gelu"))  # fmt: skip
+    logits(c, m, text)
+
+
+def upsampled(t: Trace, channels: int, names: tuple[str, str], out: int | None = None) -> Tensor:
+    """Two convolutions of stride two, each doubling the channels unless `out` says what leaves the second."""
+    x = t.convolution(names[0], t.input(channels, Axis.PATCHES), 2 * channels, kernel=(3, 3), bias=False)
+    return t.convolution(names[1], x, out or 4 * channels, kernel=(3, 3), bias=False, axis=Axis.IMAGE_TOKENS)
+
+
+@family("deepseek_vl_hybrid")
+def deepseek_vl_hybrid(c: Config, m: ModelBuilder) -> None:
+    """DeepSeek-VL 7B: SAM sees the picture in high resolution beside SigLIP."""
+    m.single("projector", lambda t: held(t, "model.high_res_vision_alpha", 1))
+    high = see(c, m, "model.high_res_vision_model", "high_res_vision_config")
+    channels = high.size("output_channels")
+    with m.component("vision"), m.prefix("model"):
+        m.single("vision", lambda t: neck(t, t.input(high.hidden, Axis.PATCHES), channels), name="high_res_vision_neck")
+        m.single("vision", lambda t: upsampled(t, channels, ("conv1", "conv2")), name="high_res_vision_proj")
+    vision = see(c, m, "model.vision_model")
+    text = language(c, m)
+
+    def align(t: Trace) -> Tensor:
+        half = text.hidden // 2
+        low = t.linear("vision_proj", t.input(vision.hidden, Axis.IMAGE_TOKENS), half, bias=True)
+        fine = t.linear("high_res_vision_proj", t.input(4 * channels, Axis.IMAGE_TOKENS), half, bias=True)
+        x = t.elementwise("gelu", t.concat(fine, low))
+        return t.linear("proj", x, text.hidden, bias=True, fan_in=text.hidden)
+
+    project(m, "model.aligner", align)
+    logits(c, m, text)
+
+
+@family("got_ocr2", "pp_chart2table")
+def got(c: Config, m: ModelBuilder) -> None:
+    """GOT-OCR 2 (arXiv 2409.01704): SAM's patches twice coarser by convolutions, one linear layer."""
+    vision = see(c, m, "model.vision_tower")
+    text = language(c, m)
+    channels = vision.size("output_channels")
+
+    def write(t: Trace) -> Tensor:
+        x = upsampled(t, channels, ("conv_upsampler1", "conv_upsampler2"), text.hidden)
+        return t.linear("multimodal_projector", x, text.hidden, bias=True)
+
+    project(m, "model.multi_modal_projector", write)
+    logits(c, m, text)
