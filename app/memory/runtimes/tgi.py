@@ -31,7 +31,7 @@ class TgiDeployment(Deployment):
         super().__init__(request)
         self.fraction = request.gpu_memory_utilization or 1.0
         self.block = request.block_size or BLOCK
-        self.tokens = request.max_num_batched_tokens or max(PREFILL_TOKENS, request.sequence_length)
+        self.tokens = self._tokens(request.sequence_length)
         self.eager = bool(request.enforce_eager)
 
     def parameters(self) -> Mapping[str, Any]:
@@ -46,11 +46,15 @@ class TgiDeployment(Deployment):
             "precision": self.stored.compute,
         }
 
-    def activations(self, stage: Stage) -> int:
-        """The warm-up prefill through a layer, with logits of every token in float32 left out."""
-        w = self.widths(stage)
-        logits = w.vocabulary * 6 * max(1, self.tokens // max(1, self.length)) if stage.last else 0
-        return forward_bytes(Run(19, self.tokens, 1, False), w, False) + logits
+    def _tokens(self, length: int) -> int:
+        """Tokens of the warm-up prefill: one whole sequence at least."""
+        return self.request.max_num_batched_tokens or max(PREFILL_TOKENS, length)
+
+    def activations(self, stage: Stage, length: int) -> int:
+        """The warm-up prefill through a layer, and the last logits of its sequences in float32."""
+        w, tokens = self.widths(stage), self._tokens(length)
+        logits = w.vocabulary * 6 * max(1, tokens // length) if stage.last else 0
+        return forward_bytes(Run(19, tokens, 1, False), w, False) + logits
 
     def overhead(self, stage: Stage) -> int:
         """Context, communicators, graphs of the small batch sizes."""
@@ -72,7 +76,7 @@ class TgiDeployment(Deployment):
             ),
             self.term(
                 "activation_memory",
-                self.activations(stage),
+                self.activations(stage, self.length),
                 "formula_chunk",
                 {"tokens": self.tokens},
                 "the forward description",
@@ -99,7 +103,7 @@ class TgiDeployment(Deployment):
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """Nine tenths of the allowed memory, less what is taken."""
         allowed = floor(self.device.total * self.fraction * WIGGLE_ROOM)
-        return allowed - self.weights(stage) - self.activations(stage) - self.overhead(stage)
+        return allowed - self.weights(stage) - self.activations(stage, length) - self.overhead(stage)
 
     def budget(self, stage: Stage) -> int:
         """Nine tenths of the allowed memory."""
@@ -110,5 +114,5 @@ class TgiDeployment(Deployment):
         cells = [self.cache_bytes(s, 1, self.length) / self.length for s in self.stages]
         if not all(cells):
             return super().capacity()
-        tokens = min(floor(self.room(s, 1, 1) / cell) for s, cell in zip(self.stages, cells, strict=True))
+        tokens = min(floor(self.room(s, 1, self.length) / cell) for s, cell in zip(self.stages, cells, strict=True))
         return {"kv_cache_tokens": max(0, tokens), "max_concurrency": round(max(0, tokens) / self.length, 2)}

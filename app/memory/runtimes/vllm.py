@@ -383,6 +383,13 @@ class VllmDeployment(Deployment):
         per_request = self.groups.blocks(ceil(self.length / self.layout.context), self.in_flight)
         return self.blocks // per_request if self.starts() else 0
 
+    def longest(self) -> int:
+        """As at the length from which a step is full: fewer tokens a step only leave more room."""
+        full = ceil(default_batch(self.device)[0] / self.settings.sequences)
+        if self.request.max_num_batched_tokens is None and self.length < full:
+            return VllmDeployment(replace(self.request, sequence_length=full)).longest()
+        return super().longest()
+
     @cached_property
     def blocks(self) -> int:
         """Blocks of the pool: those of the worker with the least room."""
