@@ -190,7 +190,7 @@ NAMINGS: Final[dict[str, Naming]] = {
                 "cohere2_moe",
                 "longcat_flash",
             ),
-            *("glm4v_moe", "jamba", "qwen3_omni_moe", "qwen3_omni_moe_text", "beam"),
+            *("glm4v_moe", "jamba", "qwen3_omni_moe", "qwen3_omni_moe_text", "beam", "qwen4_exp_text"),
             *("kimi_k2", "deepseek", "hunyuan"),
         ),
         _EXPERTS,

@@ -81,7 +81,7 @@ class Gguf:
 
     wide: str = "bfloat16"
     name: str = "q4_k_m"
-    warnings: tuple[Message, ...] = ()
+    warnings: tuple[Message, ...] = field(default=(), compare=False)
     kinds: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
 
     @property

@@ -90,7 +90,7 @@ class Plain:
 
     wide: str = "bfloat16"
     name: str = "none"
-    warnings: tuple[Message, ...] = ()
+    warnings: tuple[Message, ...] = field(default=(), compare=False)
 
     @property
     def stacked(self) -> bool:

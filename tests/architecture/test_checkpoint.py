@@ -86,6 +86,7 @@ OTHERWISE = {
     "deepseek_v4": "published without the prefix `model.`",
     "kimi_linear": "written back with dense layers under `block_sparse_moe` too",
     "kimi_k25": "written back with the language model's `layers` as `blocks`",
+    "inkling2_text": "not described: published with the layers' queries in one list, indices shifted",
     "olmo_hybrid": "written back with convolutions cut in thirds, whatever their widths",
 }
 RENAMED = [
