@@ -131,12 +131,27 @@ class ModelBuilder:
         self.single("norm", lambda t: t.norm(name, t.input(width), style=style, **options))
 
     def head(
-        self, name: str, width: int, rows: int, *, tied: bool, bias: bool = False, after: Sequence[str] = ()
+        self,
+        name: str,
+        width: int,
+        rows: int,
+        *,
+        tied: bool,
+        bias: bool = False,
+        after: Sequence[str] = (),
+        before: Callable[[Trace], Tensor] | None = None,
+        beside: str | None = None,
     ) -> None:
-        """Logits over the vocabulary, and what is done to each; `tied` reuses the embedding's matrix."""
+        """Logits over the vocabulary, and what is done to each; `tied` reuses the embedding's matrix.
+
+        `before`: layers that lead to it. `beside`: a bias of the logits outside the matrix's module.
+        """
 
         def write(t: Trace) -> Tensor:
-            logits = t.linear(name, t.input(width), rows, bias=bias, tied=tied, role=Role.HEAD)
+            x = before(t) if before else t.input(width)
+            if beside:
+                t.hold(t.parameter(beside, (rows,), Role.BIAS))
+            logits = t.linear(name, x, rows, bias=bias, tied=tied, role=Role.HEAD)
             for kind in after:
                 logits = t.elementwise(kind, logits)
             return logits

@@ -285,7 +285,10 @@ class Index(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Elementwise(Operation):
-    """A function of every element: `add`, `multiply`, `scale`, `cast`, `silu`, `gelu`, `sigmoid`, ...
+    """A function of every element: `add`, `multiply`, `cast`, `silu`, `gelu`, `sigmoid`, ...
+
+    `scale`: times or plus a constant or a vector of parameters that needs no copy of the input for its
+    gradient; `weigh`: times a vector of parameters, whose gradient needs one.
 
     `keeps`: what autograd saves for it is decided by its kind, in the training reading.
     """

@@ -168,11 +168,17 @@ def write_head(
         x = t.linear(dense, t.input(c.hidden), width, bias=True, role=Role.OTHER)
         return t.norm(norm, t.elementwise(act or c.text("hidden_act", "gelu"), x), style="layer")
 
+    beside = "bias" if own_bias else None
     with m.prefix(name):
-        m.single("head", transform)
-        m.head("decoder", width, c.vocab, tied=tied, bias=not (tied and own_bias))
-        if own_bias:
-            m.single("head", lambda t: t.hold(t.parameter("bias", (c.vocab,), Role.BIAS)))
+        m.head(
+            "decoder",
+            width,
+            c.vocab,
+            tied=tied,
+            bias=not (tied and own_bias),
+            before=transform,
+            beside=beside,
+        )
 
 
 def bert_head(c: Config, m: ModelBuilder, width: int) -> None:
@@ -264,11 +270,11 @@ def electra_head(c: Config, m: ModelBuilder, width: int) -> None:
     """The generator's: a dense layer and its norm, then the vocabulary with a bias of its own."""
 
     def transform(t: Trace) -> Tensor:
-        x = t.elementwise("gelu", t.linear("dense", t.input(c.hidden), width, bias=True, role=Role.OTHER))
-        return t.norm("LayerNorm", x, style="layer")
+        with t.scope("generator_predictions"):
+            x = t.linear("dense", t.input(c.hidden), width, bias=True, role=Role.OTHER)
+            return t.norm("LayerNorm", t.elementwise("gelu", x), style="layer")
 
-    m.single("head", transform, name="generator_predictions")
-    m.head("generator_lm_head", width, c.vocab, tied=c.tied, bias=True)
+    m.head("generator_lm_head", width, c.vocab, tied=c.tied, bias=True, before=transform)
 
 
 def rembert_head(c: Config, m: ModelBuilder, width: int) -> None:
@@ -282,8 +288,7 @@ def rembert_head(c: Config, m: ModelBuilder, width: int) -> None:
 def generation_head(c: Config, m: ModelBuilder, width: int) -> None:
     """The vocabulary's matrix alone, its bias beside it."""
     with m.prefix("lm_head"):
-        m.head("decoder", c.hidden, c.vocab, tied=c.tied, bias=not c.tied)
-        m.single("head", lambda t: t.hold(t.parameter("bias", (c.vocab,), Role.BIAS)))
+        m.head("decoder", c.hidden, c.vocab, tied=c.tied, bias=not c.tied, beside="bias")
 
 
 sign_up("electra", shape=Shape("electra", width="embedding_size"), head=electra_head)

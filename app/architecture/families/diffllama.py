@@ -95,7 +95,7 @@ def doge(c: Config, m: ModelBuilder) -> None:
         ):
             out = branch(t, part(t, t.norm(norm, x, style=style)), drop)  # type: ignore[operator]
             t.hold(t.parameter(weight, (c.hidden,), Role.OTHER))
-            x = t.add(t.elementwise("multiply", x), out)
+            x = t.add(t.elementwise("weigh", x), out)
         return x
 
     stack(c, m, attention, mlp, wrap=wrap, window=[c.maybe("sliding_window")] * c.layers)

@@ -88,9 +88,11 @@ def modernbert_decoder(c: Config, m: ModelBuilder) -> None:
         modernbert_decoder_body(c, m)
 
     def dense(t: Trace) -> Tensor:
-        x = t.linear("dense", t.input(c.hidden), c.hidden, bias=c.flag("classifier_bias"), role=Role.OTHER)
-        x = t.elementwise(c.text("classifier_activation", "gelu"), x)
-        return t.norm("norm", x, style="layer", bias=c.flag("norm_bias"))
+        with t.scope("lm_head"):
+            x = t.linear(
+                "dense", t.input(c.hidden), c.hidden, bias=c.flag("classifier_bias"), role=Role.OTHER
+            )
+            x = t.elementwise(c.text("classifier_activation", "gelu"), x)
+            return t.norm("norm", x, style="layer", bias=c.flag("norm_bias"))
 
-    m.single("head", dense, name="lm_head")
-    m.head("decoder", c.hidden, c.vocab, tied=c.tied, bias=c.flag("decoder_bias"))
+    m.head("decoder", c.hidden, c.vocab, tied=c.tied, bias=c.flag("decoder_bias"), before=dense)

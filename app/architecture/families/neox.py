@@ -76,7 +76,7 @@ def gpt_neox_japanese(c: Config, m: ModelBuilder) -> None:
             out = fused(t, x, heads, module="attention", names=("query_key_value", "dense"))
             if is_last:
                 t.hold(t.parameter("attention.dense_bias", (c.hidden,), Role.BIAS))
-                out = t.elementwise("add", out)
+                out = t.elementwise("scale", out)
             return out
 
         return pre_norm(t, x, attention, mlp, style="layer", dropout=drop)

@@ -85,5 +85,4 @@ def reformer(c: Config, m: ModelBuilder) -> None:
         m.single("embedding", embed, name="embeddings")
         m.stack(len(types), layer, width=c.hidden, name="encoder.layers.{}", kinds=lambda i: types[i])
         m.final_norm("encoder.layer_norm", 2 * c.hidden, style="layer")
-    m.head("lm_head.decoder", 2 * c.hidden, c.vocab, tied=False)
-    m.single("head", lambda t: t.hold(t.parameter("lm_head.bias", (c.vocab,), Role.BIAS)))
+    m.head("lm_head.decoder", 2 * c.hidden, c.vocab, tied=False, beside="lm_head.bias")

@@ -73,9 +73,9 @@ def relative_attention(t: Trace, x: Tensor, heads: int, dim: int) -> Tensor:
         t.hold(
             *(t.parameter(name, (heads, dim)) for name in biases), t.parameter("seg_embed", (2, heads, dim))
         )
-        t.product(t.elementwise("add", q), r, 2 * heads, dim, Axis.PAIRS)
+        t.product(t.elementwise("scale", q), r, 2 * heads, dim, Axis.PAIRS)
         out = t.attention(
-            t.elementwise("add", q),
+            t.elementwise("scale", q),
             k,
             v,
             heads=heads,
