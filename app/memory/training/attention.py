@@ -75,9 +75,16 @@ def kernel(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Va
     keeps = [q.storage, k.storage, v.storage, Storage(4 * shape.heads * TOKENS)]
     if has_mask:
         keeps.append(Storage(q.item * PAIRS))
-    workspace = 4 * (shape.heads * shape.key_dim + shape.heads) * TOKENS if low.mode.kernels.flash_workspace else 0
+    workspace = (
+        4 * (shape.heads * shape.key_dim + shape.heads) * TOKENS if low.mode.kernels.flash_workspace else 0
+    )
     out = tape.fused(
-        (q, k, v), shape.heads * shape.value_dim * TOKENS, q.item, keeps=keeps, keeps_output=True, temporary=workspace
+        (q, k, v),
+        shape.heads * shape.value_dim * TOKENS,
+        q.item,
+        keeps=keeps,
+        keeps_output=True,
+        temporary=workspace,
     )
     return out if q.strided else tape.copy(out)
 
@@ -150,5 +157,3 @@ def softmax(low: Lowering, op: Attention, scores: Value, item: int) -> Value:
     if low.mode.kernels.half_softmax and scores.item == 2:
         return tape.cast(tape.unary(scores, saves="output", item=4), item)
     return tape.cast(tape.unary(tape.cast(scores, 4), saves="output"), item)
-
-

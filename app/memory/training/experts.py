@@ -7,7 +7,7 @@ summed, so every inner tensor has top_k rows a token whatever the router decides
 
 from ...architecture.operations import Experts, Parameter, Route
 from .lowering import Lowering, apply, rule
-from .sizes import ONE, TOKENS, share
+from .sizes import TOKENS, share
 from .tape import Flow, Node, Storage, Value
 
 WIDE = ("softmax_wide", "sigmoid", "sqrtsoftplus")  # scorings whose weights stay float32
@@ -37,7 +37,7 @@ def best(low: Lowering, scores: Value, op: Route) -> Value:
     )
 
 
-def rows_of(low: Lowering, x: Value, count: int, indices: Storage) -> Value:
+def gathered_rows(low: Lowering, x: Value, count: int, indices: Storage) -> Value:
     """Rows gathered by an index that is kept; the gradient is scattered back."""
     out = low.tape.new(count, x.item, x)
     low.tape.record(Node(((x, Flow.NEW),), (out,), (indices,) if x.grad else ()))
@@ -47,20 +47,20 @@ def rows_of(low: Lowering, x: Value, count: int, indices: Storage) -> Value:
 @rule(Experts)
 def experts(low: Lowering, op: Experts) -> None:
     """Gather, up, gate, down, weight, put back, sum."""
-    tape, ranks = low.tape, low.mode.tensor_parallel
+    tape = low.tape
     x, weights = low.value(op.inputs[0]), low.value(op.inputs[1])
     item, rows = x.item, op.top_k * TOKENS
     order, back = Storage(INDEX * rows), Storage(INDEX * rows)
-    gathered = rows_of(low, x, rows * op.fan_in, Storage(INDEX * rows))
-    chosen = rows_of(low, weights, rows, order)
+    gathered = gathered_rows(low, x, rows * op.fan_in, Storage(INDEX * rows))
+    chosen = gathered_rows(low, weights, rows, order)
     matrices = [p for p in op.parameters if len(p.shape) == 3]
     biases = [p for p in op.parameters if len(p.shape) == 2]
-    inner = share(op.width * ONE, ranks) * rows
+    inner = share(op.width, low.ranks) * rows
     hidden = grouped(low, gathered, matrices[0], (2 if op.gated else 1) * inner, biases[:1])
     hidden = gate(low, op, hidden, inner) if op.gated else apply(low, op.activation, [hidden])
     out = grouped(low, hidden, matrices[-1], rows * op.fan_in, biases[1:])
     weighted = tape.multiply(out, chosen)
-    ordered = rows_of(low, weighted, weighted.count, back)
+    ordered = gathered_rows(low, weighted, weighted.count, back)
     summed = tape.new(x.count, ordered.item, ordered)
     tape.record(Node(((ordered, Flow.EXPAND),), (summed,)))
     low.put(op.output, tape.cast(summed, item))
@@ -72,7 +72,7 @@ def grouped(low: Lowering, x: Value, parameter: Parameter, count: int, biases: l
     out = low.tape.matrix(low.tape.cast(x, weight.item), weight, count)
     for bias in biases:
         table = low.weight(bias)
-        out = low.tape.add(out, rows_of(low, table, count, Storage(INDEX * TOKENS)))
+        out = low.tape.add(out, gathered_rows(low, table, count, Storage(INDEX * TOKENS)))
     return out
 
 
@@ -87,5 +87,3 @@ def gate(low: Lowering, op: Experts, both: Value, count: int) -> Value:
         return tape.multiply(tape.scale(right), glu)
     left, right = tape.parts(both, (count, count))
     return tape.multiply(apply(low, op.activation, [left]), right)
-
-

@@ -14,6 +14,7 @@ from .mode import Mode
 from .sizes import coefficients, dominates
 from .tape import Moment, Walk
 
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """One block's needs [packed bytes]."""
@@ -40,15 +41,16 @@ def places(sections: Sequence[Section], mode: Mode) -> Iterator[Place]:
     """Every block in the order in which it runs; layers of a stack by their index."""
     reached = False
     for layer, section in enumerate_layers(sections):
-        trained = mode.adapters is None and (layer is None and mode.trained_from == 0 or _after(layer, mode))
-        if section.component in ("norm", "head"):
-            trained = mode.adapters is None
+        trained = mode.adapters is None and is_trained(section, layer, mode)
         yield Place(section, trained, reached)
         reached = reached or trained or (mode.adapters is not None and "{}" in section.template)
 
 
-def _after(layer: int | None, mode: Mode) -> bool:
-    return layer is not None and layer >= mode.trained_from
+def is_trained(section: Section, layer: int | None, mode: Mode) -> bool:
+    """Whether a block's weights are trained when layers before `trained_from` are frozen."""
+    if layer is not None:
+        return layer >= mode.trained_from
+    return mode.trained_from == 0 or section.component in ("norm", "head")
 
 
 def enumerate_layers(sections: Sequence[Section]) -> Iterator[tuple[int | None, Section]]:

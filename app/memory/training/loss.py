@@ -10,12 +10,12 @@ from .mode import Mode
 from .sizes import ONE
 from .tape import Walk
 
+
 def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     """The cost of the head with the loss behind it."""
     low = Lowering(place.section, mode, trained=place.trained, reached=place.reached, entering=entering)
     tape = low.run()
-    logits = tape.output
-    assert logits is not None
+    logits = low.values[place.section.block.operations[-1].output.id]
     split = len(tape.nodes)
     wide = tape.cast(logits, 4)
     probabilities = tape.unary(wide, saves="output")

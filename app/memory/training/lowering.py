@@ -14,6 +14,8 @@ from ...architecture.operations import (
     Norm,
     Operation,
     Parameter,
+    Product,
+    Role,
     Rotary,
     Route,
     Scan,
@@ -21,12 +23,21 @@ from ...architecture.operations import (
     View,
 )
 from ...architecture.sections import Section
-from .mode import Mode
+from ...errors import NotSupportedYet
+from ...messages import Message
+from .mode import Adapters, Mode
 from .primitives import Recorder
 from .sizes import ONE, PAIRS, SEQUENCE, TOKENS, share
 from .tape import Flow, Node, Value
 
-_ROWS = {Axis.ONE: ONE, Axis.BATCH: ONE, Axis.SEQUENCE: SEQUENCE, Axis.TOKENS: TOKENS, Axis.PAIRS: PAIRS}
+_ROWS = {
+    Axis.ONE: ONE,
+    Axis.BATCH: ONE,
+    Axis.SEQUENCE: SEQUENCE,
+    Axis.TOKENS: TOKENS,
+    Axis.PAIRS: PAIRS,
+    Axis.SOURCE: TOKENS,  # an encoder's input is taken to be as long as the decoder's
+}
 
 Rule = Callable[["Lowering", Any], None]
 RULES: dict[type[Operation], Rule] = {}
@@ -54,6 +65,7 @@ class Lowering:
     ) -> None:
         self.section = section
         self.mode = mode
+        self.ranks = mode.tensor_parallel
         self.trained = trained
         self.reached = reached
         self.entering = entering or (mode.weight_item if mode.autocast else mode.compute_item)
@@ -83,7 +95,11 @@ class Lowering:
         return self.tape
 
     def _recomputed(self) -> bool:
-        return self.mode.checkpointing == "full" and len(self.section.indices) > 0 and "{}" in self.section.template
+        return (
+            self.mode.checkpointing == "full"
+            and len(self.section.indices) > 0
+            and "{}" in self.section.template
+        )
 
     # --- values --------------------------------------------------------------------------------
 
@@ -91,9 +107,15 @@ class Lowering:
         """The value of a tensor; one that nothing here made comes from another block."""
         found = self.values.get(tensor.id)
         if found is None:
-            found = self.tape.input(tensor.width * _ROWS[tensor.axis], self.entering, grad=self.reached)
+            found = self.tape.input(self.count(tensor), self.entering, grad=self.reached)
             self.values[tensor.id] = found
         return found
+
+    def count(self, tensor: Tensor, *, cut: bool = False) -> int:
+        """Elements of a tensor on this rank: `cut` by tensor parallelism, else whole, or its share of the
+        positions under sequence parallelism."""
+        parts = self.ranks if cut or self.mode.sequence_parallel else 1
+        return share(tensor.width * rows_of(tensor.axis), parts)
 
     def put(self, tensor: Tensor, value: Value) -> None:
         """An operation's result."""
@@ -125,9 +147,24 @@ class Lowering:
         return self.tape.cast(x, self.mode.compute_item) if self.mode.autocast else x
 
 
+def rows_of(axis: Axis) -> int:
+    """Rows of an axis (packed); raises `NotSupportedYet` for pictures and sound."""
+    rows = _ROWS.get(axis)
+    if rows is None:
+        raise NotSupportedYet(Message("training_text_only", {"axis": axis.value}))
+    return rows
+
+
 def local_size(parameter: Parameter, ranks: int) -> int:
     """Elements of a rank's share of a parameter."""
-    return parameter.size if parameter.split is None else share(parameter.size, ranks)
+    return share(parameter.size, ranks) if is_cut(parameter) or parameter.split else parameter.size
+
+
+def is_cut(parameter: Parameter) -> bool:
+    """Whether tensor parallelism cuts the output of its product: by columns, or by vocabulary."""
+    if parameter.role in (Role.HEAD, Role.EMBEDDING):
+        return True
+    return parameter.split is not None and parameter.split.dim == 0
 
 
 # --- linears -----------------------------------------------------------------------------------
@@ -137,14 +174,14 @@ def local_size(parameter: Parameter, ranks: int) -> int:
 def linear(low: Lowering, op: Linear) -> None:
     """A projection, with its adapter where one sits."""
     x = low.value(op.inputs[0])
-    width = op.output.width * _ROWS[op.output.axis]
+    width = low.count(op.output, cut=is_cut(op.parameters[0]))
     if op.output.id in low.wide:
         weight = low.tape.cast(low.weight(op.parameters[0]), 4)
         low.put(op.output, low.tape.matrix(low.tape.cast(x, 4), weight, width))
         return
     out = project(low, x, op, width)
     if low.mode.adapters is not None and adapted(low, op):
-        out = adapter(low, x, op, out, width)
+        out = adapter(low, low.mode.adapters, x, op, out, width)
     out.strided = True
     low.put(op.output, out)
 
@@ -159,17 +196,15 @@ def project(low: Lowering, x: Value, op: Linear, count: int) -> Value:
 def adapted(low: Lowering, op: Linear) -> bool:
     """Whether an adapter sits on this linear."""
     settings = low.mode.adapters
-    assert settings is not None
-    if not op.module or op.head:
+    if settings is None or not op.module or op.head:
         return False
     chosen = adapter_rules.targets((low.section,), settings.target_modules)
     return any(target.operation is op for target in chosen)
 
 
-def adapter(low: Lowering, x: Value, op: Linear, base: Value, count: int) -> Value:
+def adapter(low: Lowering, settings: Adapters, x: Value, op: Linear, base: Value, count: int) -> Value:
     """base + B(A(dropout(x))) * scale, as PEFT computes it: in the adapters' own type, then cast back."""
-    settings, tape = low.mode.adapters, low.tape
-    assert settings is not None
+    tape = low.tape
     kind = base.item
     x = tape.cast(x, settings.item)
     if settings.dropout:
@@ -178,7 +213,7 @@ def adapter(low: Lowering, x: Value, op: Linear, base: Value, count: int) -> Val
     item = low.mode.compute_item if low.mode.autocast else settings.item
     down = adapter_weight(low, settings.rank * op.fan_in, settings.item, item)
     up = adapter_weight(low, settings.rank * op.fan_out, settings.item, item)
-    inner = tape.matrix(x, down, x.count // op.fan_in * settings.rank)
+    inner = tape.matrix(x, down, share(x.count, op.fan_in) * settings.rank)
     update = tape.scale(tape.matrix(inner, up, count))
     return tape.cast(tape.add(base, update), kind)
 
@@ -195,11 +230,13 @@ def adapter_weight(low: Lowering, elements: int, stored: int, used: int) -> Valu
 def norm(low: Lowering, op: Norm) -> None:
     """A normalisation in its own arithmetic."""
     x = low.value(op.inputs[0])
-    rows = x.count // op.width if op.groups > 1 else x.count // max(op.width, 1)
+    rows = share(x.count, max(op.width, 1))
     if low.mode.kernels.norm and not op.style.startswith("l2"):
         out = fused_norm(low, op, x, rows)
-    elif op.style in ("layer", "group"):
+    elif op.style in ("layer", "layer_one_plus", "group"):
         out = layer_norm(low, op, x, rows)
+    elif op.style == "layer_plain":  # of the float32 cast (OLMo)
+        out = low.tape.cast(layer_norm(low, op, low.tape.cast(x, 4), rows), x.item)
     elif op.style == "layer_wide" and op.parameters:
         out = wide_layer_norm(low, op, x, rows)
     elif op.style == "rms_gated":
@@ -278,7 +315,7 @@ def fused_norm(low: Lowering, op: Norm, x: Value, rows: int) -> Value:
 def embedding(low: Lowering, op: Embedding) -> None:
     """Rows of a table: keeps only the ids; the table's gradient is dense."""
     table = low.weight(op.parameters[0])
-    low.put(op.output, low.tape.look_up(table, op.width * _ROWS[op.output.axis]))
+    low.put(op.output, low.tape.look_up(table, low.count(op.output)))
 
 
 @rule(Rotary)
@@ -305,11 +342,17 @@ def _strided(out: Value, like: Value) -> Value:
 def view(low: Lowering, op: View) -> None:
     """The same memory seen otherwise; `expand` repeats rows when it is copied later."""
     x = low.value(op.inputs[0])
-    counts = [tensor.width * _ROWS[tensor.axis] for tensor in op.outputs]
+    whole = op.inputs[0].width * rows_of(op.inputs[0].axis)
+    cut = low.ranks if x.count != whole else 1
+    counts = [share(tensor.width * rows_of(tensor.axis), cut) for tensor in op.outputs]
     if op.kind == "expand" or len(counts) == 1:
-        low.put(op.output, low.tape.alias(x, counts[0]) if counts[0] == x.count else _repeated(low, x, counts[0]))
+        low.put(
+            op.output, low.tape.alias(x, counts[0]) if counts[0] == x.count else _repeated(low, x, counts[0])
+        )
         return
-    pieces = low.tape.parts(x, counts) if op.kind != "slice" else [low.tape.part(x, count) for count in counts]
+    pieces = (
+        low.tape.parts(x, counts) if op.kind != "slice" else [low.tape.part(x, count) for count in counts]
+    )
     for tensor, piece in zip(op.outputs, pieces, strict=True):
         piece.strided = x.strided
         low.put(tensor, piece)
@@ -328,11 +371,10 @@ def concat(low: Lowering, op: Concat) -> None:
     low.put(op.output, low.tape.join(*(low.value(tensor) for tensor in op.inputs)))
 
 
-_SAVES = {
-    "scale": "", "cast": "", "silu": "input", "gelu": "input", "gelu_pytorch_tanh": "input", "gelu_fast": "input",
-    "gelu_python": "input", "softplus": "input", "clamp": "input", "sigmoid": "output", "tanh": "output", "relu": "output",
-    "exp": "output", "softmax": "output", "swish": "input", "mish": "input", "leaky_relu": "input", "elu": "output",
-}  # fmt: skip
+# What is kept for an elementwise function; its input, where the function is not listed.
+_SAVES = {"scale": "", "cast": ""} | dict.fromkeys(
+    ("sigmoid", "tanh", "relu", "exp", "softmax", "elu"), "output"
+)
 
 
 @rule(Elementwise)
@@ -374,12 +416,17 @@ def written_out_gelu(low: Lowering, x: Value) -> Value:
     return tape.multiply(half, tape.scale(tape.unary(inside, saves="output")))
 
 
+@rule(Product)
+def product(low: Lowering, op: Product) -> None:
+    """A matrix product of two activations keeps both."""
+    a, b = (low.narrowed(low.value(tensor)) for tensor in op.inputs)
+    low.put(op.output, low.tape.products(a, b, op.output.width * _ROWS[op.output.axis]))
+
+
 @rule(Convolution)
 def convolution(low: Lowering, op: Convolution) -> None:
     """A convolution keeps its input (laid out channel by channel) and its weight."""
     x = low.narrowed(low.value(op.inputs[0]))
     weights = [low.operand(parameter) for parameter in op.parameters]
-    count = op.channels_out * TOKENS
+    count = share(op.channels_out * TOKENS, low.ranks)
     low.put(op.output, low.tape.fused((x, *weights), count, x.item, keeps=(x.storage,)))
-
-

@@ -136,14 +136,17 @@ def _meeting(cost: Cost, start: int, behind: int) -> list[Moment]:
 
 def _instants(moments: Sequence[Moment]) -> tuple[Instant, ...]:
     return tuple(
-        Instant(coefficients(m.total), coefficients(m.kept), coefficients(m.gradients)) for m in undominated(moments)
+        Instant(coefficients(m.total), coefficients(m.kept), coefficients(m.gradients))
+        for m in undominated(moments)
     )
 
 
 def _tables(sections: Sequence[Section], mode: Mode) -> int:
     """Cosines and sines of rotary positions, shared by all layers; what checkpointed layers are handed."""
     item = mode.weight_item if mode.autocast else mode.compute_item
-    widths = {op.rotary_dim for section in sections for op in section.block.operations if isinstance(op, Rotary)}
+    widths = {
+        op.rotary_dim for section in sections for op in section.block.operations if isinstance(op, Rotary)
+    }
     tables = 2 * sum(widths) * item * SEQUENCE
     if mode.checkpointing != "full":
         return tables

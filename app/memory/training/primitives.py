@@ -39,7 +39,7 @@ class Recorder(Tape):
         """A view in the storage of `x`; its gradient is passed on as it is."""
         view = Value(x.storage, x.count if count is None else count, x.item, x.grad)
         view.strided = x.strided
-        self.record(Node(((x, Flow.PASS),), (view,)))
+        self.record(Node(((x, Flow.SAME),), (view,)))
         return view
 
     # --- one input -----------------------------------------------------------------------------
@@ -73,7 +73,7 @@ class Recorder(Tape):
     def copy(self, x: Value) -> Value:
         """A contiguous copy."""
         out = self.new(x.count, x.item, x)
-        self.record(Node(((x, Flow.PASS),), (out,)))
+        self.record(Node(((x, Flow.SAME),), (out,)))
         return out
 
     def expand(self, x: Value, count: int) -> Value:
@@ -114,7 +114,7 @@ class Recorder(Tape):
         count, item = max(a.count, b.count), max(a.item, b.item)
         out = self.new(count, item, a, b)
         out.strided = a.strided or b.strided
-        self.record(Node([(x, Flow.PASS if x.size == out.size else Flow.NEW) for x in (a, b)], (out,)))
+        self.record(Node([(x, Flow.SAME if x.size == out.size else Flow.NEW) for x in (a, b)], (out,)))
         return out
 
     def multiply(self, a: Value, b: Value) -> Value:
@@ -130,7 +130,7 @@ class Recorder(Tape):
     def join(self, *inputs: Value) -> Value:
         """A concatenation: gradients are views of the whole."""
         out = self.new(sum(x.count for x in inputs), max(x.item for x in inputs), *inputs)
-        self.record(Node([(x, Flow.PASS) for x in inputs], (out,)))
+        self.record(Node([(x, Flow.SAME) for x in inputs], (out,)))
         return out
 
     def matrix(self, x: Value, weight: Value, count: int, bias: Value | None = None) -> Value:

@@ -8,8 +8,8 @@ elements, read off `mamba2_chunk_scan` and `torch_chunk_gated_delta_rule` of tra
 from ...architecture.operations import Scan
 from ...units import ceil_div
 from .lowering import Lowering, rule
-from .sizes import TOKENS
-from .tape import Storage, Value
+from .sizes import TOKENS, share
+from .tape import Storage
 
 WIDE = 4  # bytes of a float32
 
@@ -22,13 +22,13 @@ def scan(low: Lowering, op: Scan) -> None:
     kept, temporary = _NEEDS.get(op.kind, selective)(op)
     item = WIDE if op.kind in _WIDE_OUTPUT else inputs[0].item
     out = low.tape.fused(
-        (*inputs, *weights), op.output.width * TOKENS, item, keeps=_keeps(inputs, kept), temporary=temporary
+        (*inputs, *weights),
+        share(op.output.width * TOKENS, low.ranks),
+        item,
+        keeps=(Storage(share(kept * WIDE * TOKENS, low.ranks)),),
+        temporary=share(temporary, low.ranks),
     )
     low.put(op.output, out)
-
-
-def _keeps(inputs: list[Value], kept: int) -> tuple[Storage, ...]:
-    return (Storage(kept * WIDE * TOKENS),)
 
 
 def mamba2(op: Scan) -> tuple[int, int]:

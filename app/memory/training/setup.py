@@ -175,7 +175,9 @@ def first_trained(architecture: Architecture, percent: float) -> int:
     wanted = architecture.parameters.total * percent / 100
     by_layer: dict[int, int] = {}
     for section in architecture.sections:
-        size = sum(p.size for op in section.block.operations for p in op.parameters if not p.tied and not p.buffer)
+        size = sum(
+            p.size for op in section.block.operations for p in op.parameters if not p.tied and not p.buffer
+        )
         if section.component in ("norm", "head"):
             wanted -= size
         elif section.component == "decoder":
@@ -223,7 +225,7 @@ def _groups(
     request: TrainingRequest, recipe: Recipe, layout: Layout, mode: Mode, held: Sequence[Any], vocabulary: int
 ) -> tuple[Group, ...]:
     if mode.adapters is not None:
-        return merged(adapter_groups(held, mode.adapters, layout))
+        return merged(adapter_groups(held, mode.adapters))
     return merged(full_groups(held, layout, recipe.weight_item, vocabulary))
 
 

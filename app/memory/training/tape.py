@@ -30,7 +30,9 @@ class Value:
 
     __slots__ = ("count", "grad", "item", "parameter", "storage", "strided")
 
-    def __init__(self, storage: Storage, count: int, item: int, grad: bool, *, parameter: bool = False) -> None:
+    def __init__(
+        self, storage: Storage, count: int, item: int, grad: bool, *, parameter: bool = False
+    ) -> None:
         self.storage = storage
         self.count = count
         self.item = item
@@ -47,7 +49,7 @@ class Value:
 class Flow(Enum):
     """How an input's gradient comes from the output's."""
 
-    PASS = "pass"  # the same memory
+    SAME = "same"  # the same memory
     NEW = "new"  # a tensor of the input's size
     EXPAND = "expand"  # a view that repeats the output's rows
     REDUCE = "reduce"  # a tensor of the output's shape first, then summed or cast to the input's
@@ -154,16 +156,11 @@ class Walk:
 
     def forward(self, start: int = 0, end: int | None = None, *, again: bool = False) -> None:
         """Run operations `start` to `end`; `again`: what a region dropped is now kept."""
-        nodes = self.tape.nodes[start:end]
         dying: dict[int, list[Storage]] = {}
-        for index, node in enumerate(nodes, start):
-            if node.region and node.region.start == index and not again:
-                for storage in node.region.reads:
-                    self.keep(storage)
-            for output in node.outputs:
-                if not output.storage.refs and not output.storage.resident:
-                    dying.setdefault(max(output.storage.last, index), []).append(output.storage)
-                    self.hold(output.storage)
+        for index, node in enumerate(self.tape.nodes[start:end], start):
+            self._enter(node, index, again)
+            for storage in self._allocate(node):
+                dying.setdefault(max(storage.last, index), []).append(storage)
             self.note(node.working)
             if again or node.region is None:
                 for storage in node.saved:
@@ -171,10 +168,25 @@ class Walk:
             for storage in dying.pop(index, ()):
                 self.drop(storage)
         kept = self.tape.output.storage if self.tape.output and not again else None
-        for storages in dying.values():
-            for storage in storages:
-                if storage is not kept:
-                    self.drop(storage)
+        for storage in (storage for storages in dying.values() for storage in storages):
+            if storage is not kept:
+                self.drop(storage)
+
+    def _enter(self, node: Node, index: int, again: bool) -> None:
+        """A region begins: what it starts from stays until its backward is done."""
+        if node.region and node.region.start == index and not again:
+            for storage in node.region.reads:
+                self.keep(storage)
+
+    def _allocate(self, node: Node) -> list[Storage]:
+        """The storages that an operation makes, views and resident ones left out."""
+        made = []
+        for output in node.outputs:
+            storage = output.storage
+            if not storage.refs and not storage.resident and storage not in made:
+                self.hold(storage)
+                made.append(storage)
+        return made
 
     # --- backward ------------------------------------------------------------------------------
 
@@ -226,7 +238,7 @@ class Walk:
         for value, flow in node.inputs:
             if not value.grad:
                 continue
-            if flow in (Flow.PASS, Flow.EXPAND):
+            if flow in (Flow.SAME, Flow.EXPAND):
                 gradient = arrived[0]
             elif flow is Flow.NEW:
                 gradient = Storage(value.size)

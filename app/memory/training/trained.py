@@ -37,7 +37,7 @@ def _trained_places(section: Section, first: int) -> int:
     return sum(index >= first for index in section.indices)
 
 
-def adapter_groups(held: Sequence[tuple[Section, int]], settings: Adapters, layout: Layout) -> Iterator[Group]:
+def adapter_groups(held: Sequence[tuple[Section, int]], settings: Adapters) -> Iterator[Group]:
     """Both matrices of every adapter on one rank, and DoRA's magnitudes."""
     counts = {id(section): places for section, places in held}
     sections = tuple(section for section, _ in held)
