@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-
 class Axis(Enum):
     """What the rows of a tensor stand for."""
 
