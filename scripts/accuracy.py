@@ -54,8 +54,9 @@ def show(found: Mapping[str, Any]) -> None:
         print(f"\n{title.replace('_', ' ')}: rows, groups, median, p90, worst, inside the band")
         for line in found[title]:
             inside = "" if line["coverage"] is None else f"{100 * line['coverage']:.0f}%"
+            size = f"{line['rows']:>4} {line['groups']:>3}"
             print(
-                f"  {' / '.join(line['key']):<52} {line['rows']:>4} {line['groups']:>3} {100 * line['median']:>8.3f}% "
+                f"  {' / '.join(line['key']):<52} {size} {100 * line['median']:>8.3f}% "
                 f"{100 * line['p90']:>8.3f}% {100 * line['worst']:>8.2f}%  {inside}"
             )
     print(f"\nnot compared: {len(found['not_compared'])} runs")

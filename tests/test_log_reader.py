@@ -15,7 +15,7 @@ VLLM = """
 (EngineCore pid=1) INFO [core.py:71] Initializing a V1 LLM engine (v0.19.0) with config: \
 model='Qwen/Qwen2.5-7B-Instruct', speculative_config=None, dtype=torch.bfloat16, max_seq_len=8192, \
 tensor_parallel_size=1, pipeline_parallel_size=1, quantization=None, enforce_eager=False, kv_cache_dtype=auto
-INFO [utils.py:233] non-default args: {'max_model_len': 8192, 'gpu_memory_utilization': 0.95, 'max_num_seqs': 1024}
+INFO non-default args: {'max_model_len': 8192, 'gpu_memory_utilization': 0.95, 'max_num_seqs': 1024}
 INFO [config.py:21] Chunked prefill is enabled with max_num_batched_tokens=8192.
 INFO [gpu_model_runner.py:41] Model loading took 14.25 GiB memory and 3.2 seconds
 INFO [gpu_worker.py:298] Available KV cache memory: 58.53 GiB
@@ -24,7 +24,7 @@ INFO [kv_cache_utils.py:11] Maximum concurrency for 8,192 tokens per request: 13
 INFO [gpu_model_runner.py:50] Graph capturing finished in 5 secs, took 0.87 GiB
 """
 SGLANG = """
-server_args=ServerArgs(model_path='Qwen/Qwen3.5-9B', tp_size=2, mem_fraction_static=0.8, context_length=262144)
+server_args=ServerArgs(model_path='Qwen/Qwen3.5-9B', tp_size=2, mem_fraction_static=0.8, context_length=2048)
 [TP0] Load weight begin. avail mem=22.93 GB
 [TP0] Load weight end. type=Qwen3_5, dtype=torch.bfloat16, avail mem=14.08 GB, mem usage=8.85 GB.
 [TP0] KV Cache is allocated. #tokens: 327310, K size: 2.50 GB, V size: 2.50 GB

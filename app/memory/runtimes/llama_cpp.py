@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from ...architecture.operations import Role
 from ...errors import invalid
 from ...messages import Message
-from ...parallelism import Stage
+from ...parallelism import Stage, local_shape
 from ...precision.scheme import TOWERS, quantities
 from ..estimate import Term
 from ..kv_cache import LayerCache, StateRule, rank_cache
@@ -102,6 +102,9 @@ class LlamaCppDeployment(Deployment):
             for p in op.parameters
         )
 
+    def _vocabulary(self) -> int:
+        return self.stored.architecture.vocab_size if self.layout.tensor > 1 else 0
+
     def _embedding(self, stage: Stage) -> int:
         return sum(
             tensor.bytes
@@ -109,7 +112,8 @@ class LlamaCppDeployment(Deployment):
             if section.component == "embedding"
             for op, parameter in quantities(section)
             if parameter.role is Role.EMBEDDING
-            for tensor in self.stored.scheme.stored(section, op, parameter, parameter.shape)
+            for shape in (local_shape(parameter, self.layout, self._vocabulary()),)
+            for tensor in self.stored.scheme.stored(section, op, parameter, shape)
         )
 
     def compute_buffer(self, stage: Stage, batch: int, length: int) -> int:

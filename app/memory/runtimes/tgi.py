@@ -114,5 +114,6 @@ class TgiDeployment(Deployment):
         cells = [self.cache_bytes(s, 1, self.length) / self.length for s in self.stages]
         if not all(cells):
             return super().capacity()
-        tokens = min(floor(self.room(s, 1, self.length) / cell) for s, cell in zip(self.stages, cells, strict=True))
+        rooms = [self.room(s, 1, self.length) for s in self.stages]
+        tokens = min(floor(room / cell) for room, cell in zip(rooms, cells, strict=True))
         return {"kv_cache_tokens": max(0, tokens), "max_concurrency": round(max(0, tokens) / self.length, 2)}

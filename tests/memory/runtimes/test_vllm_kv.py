@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.memory.kv_cache import LayerCache
+from app.memory.requests import Speculative
 from app.memory.runtimes import deploy
 from app.memory.runtimes.vllm_kv import Spec, aligned_to_states, group, grouped, specs
-from app.memory.requests import Speculative
 
 from ..models import ask
 
@@ -24,7 +24,7 @@ def test_equal_layers_are_one_group() -> None:
 def test_gemma_3_27b_makes_seven_groups_of_ten() -> None:
     found = grouped((FULL, LOCAL), 16, 2.0, 2, 1.5, True)
     assert (found.count, found.block_bytes) == (7, 10 * 131072)
-    # 8192 full blocks, six groups of a window with 8192 tokens in flight (memory facts 32: 14.23 GiB at 128k).
+    # 8192 full blocks, six groups of a window with 8192 tokens in flight: 14.23 GiB at 128k.
     blocks = found.blocks(131072, 8192)
     assert blocks == 8192 + 6 * 577
     assert round(blocks * found.block_bytes / GIB, 2) == 14.23
@@ -44,8 +44,15 @@ def test_nearly_equal_kinds_share_the_larger_group() -> None:
 
 def test_attention_blocks_grow_until_their_page_holds_a_state() -> None:
     """A published start-up log of Qwen3.6-27B FP8, two ranks, fp8 cache, three drafted tokens."""
-    request = ask("Qwen3.6-27B", quantization="fp8-block", backend_version="0.29", kv_cache_dtype="fp8",
-                  sequence_length=262144, tensor_parallel=2, speculative=Speculative(3, None, "mtp"))  # fmt: skip
+    request = ask(
+        "Qwen3.6-27B",
+        quantization="fp8-block",
+        backend_version="0.29",
+        kv_cache_dtype="fp8",
+        sequence_length=262144,
+        tensor_parallel=2,
+        speculative=Speculative(3, None, "mtp"),
+    )
     groups = deploy(request).groups  # type: ignore[attr-defined]
     assert groups.smallest_block == 1600
     assert groups.blocks(262144, 8192) == 179
