@@ -49,7 +49,10 @@ _SPARSE_MOE: Final = Naming(W1_W3_W2, ((r"\.mlp\.", ".block_sparse_moe."),))
 _WRAPPED: Final = (
     (r"^lm_head\.", "language_model.lm_head."),
     (r"^model\.language_model\.", "language_model.model."),
-    (r"^model\.(vision_tower|vision_model|multi_modal_projector|image_newline|audio_tower)", r"\1"),
+    (
+        r"^model\.(vision_tower|vision_model|vision_embed_tokens|multi_modal_projector|image_newline|audio_tower)",
+        r"\1",
+    ),
 )
 _QWEN_VL: Final = ((r"^model\.language_model\.", "model."), (r"^model\.visual\.", "visual."))
 _GRANITE: Final = (
@@ -198,7 +201,17 @@ NAMINGS: Final[dict[str, Naming]] = {
     **dict.fromkeys(("mixtral", "minimax", "minimax_m2", "minimax_text_01", "minimax_m1"), _SPARSE_MOE),
     **dict.fromkeys(
         (
-            *("llava", "gemma3", "mistral3", "internvl", "aria", "paligemma", "aya_vision", "vipllava"),
+            *(
+                "llava",
+                "gemma3",
+                "mistral3",
+                "internvl",
+                "got_ocr2",
+                "fuyu",
+                "paligemma",
+                "aya_vision",
+                "vipllava",
+            ),
             *("llava_next", "llava_onevision", "mllama", "video_llava"),
         ),
         Naming(renames=_WRAPPED),
@@ -213,6 +226,7 @@ NAMINGS: Final[dict[str, Naming]] = {
         GATE_UP_DOWN, ((r"\.mlp\.gate\.e_score_correction_bias$", ".mlp.e_score_correction_bias"),)
     ),
     "qwen3_vl_moe": Naming(transposed=True),
+    "aria": Naming(renames=(*_WRAPPED, (r"experts\.gate_up_proj$", "experts.fc1.weight"), *_ARIA)),
     "aria_text": Naming(
         renames=((r"gate_up_proj$", "fc1.weight"), (r"experts\.down_proj$", "experts.fc2.weight"))
     ),

@@ -175,7 +175,8 @@ def test_impossible_values_of_remote_lineages_are_refused(changes: dict[str, Any
 def test_chat_format_internvl_has_the_parameters_of_its_newer_form(name: str) -> None:
     newer = json.loads((MODELS / name / "config.json").read_text())
     vision = {
-        "model_type": "intern_vit_6b", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+        "model_type": "intern_vit_6b", "hidden_size": 1024, "num_hidden_layers": 24,
+        "num_attention_heads": 16,
         "intermediate_size": 4096, "image_size": 448, "qkv_bias": True, "qk_normalization": False,
         "norm_type": "layer_norm",
     }  # fmt: skip
@@ -190,6 +191,12 @@ def test_chat_format_internvl_has_the_parameters_of_its_newer_form(name: str) ->
 def test_phi3_vision_has_its_published_count() -> None:
     config = json.loads((MODELS / "Phi-3-vision-128k-instruct" / "config.json").read_text())
     assert read_config(config).parameters.total == 4_146_621_440
+
+
+def test_kimi_k3_is_refused_not_guessed() -> None:
+    config = json.loads((MODELS / "Kimi-K3" / "config.json").read_text())
+    with pytest.raises(UnknownArchitecture, match="Kimi K3"):
+        read_config(config)
 
 
 def test_nested_language_models_go_by_their_lineage() -> None:

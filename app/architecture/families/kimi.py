@@ -6,7 +6,7 @@ from functools import partial
 from ..blocks.kimi_delta import KimiDelta, kimi_delta
 from ..blocks.latent import Latent, latent
 from ..builder import ModelBuilder
-from ..config import Config
+from ..config import Config, not_covered
 from .llama import every
 from .mixtures import Half, dense, experts, kinds, layers, sparse_after
 from .registry import decoder
@@ -35,6 +35,9 @@ def kimi_types(c: Config) -> list[str]:
 @decoder("kimi_linear", ties=False)
 def kimi_linear(c: Config, m: ModelBuilder) -> None:
     """Kimi Linear (arXiv 2510.26692): three delta layers for each of latent attention without positions."""
+    if c.given("routed_expert_hidden_size") is not None:
+        reason = "its experts of another width than the model's are not described here"
+        raise not_covered(f"{c.path}.routed_expert_hidden_size", "Kimi K3", reason)
     old = c.sub("linear_attn_config")
     delta = KimiDelta(
         old.maybe("num_heads") or c.size("linear_num_heads"),
