@@ -24,6 +24,7 @@ _NOT_YET_IN_TRAINING: Final[Mapping[str, tuple[Any, ...]]] = {
     "fused_cross_entropy": (False,),
     "sequence_parallel": (False,),
 }
+_NOT_TRAINED_YET: Final = ("image_text", "encoder_decoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ def training_question(values: Values, lookup: Lookup) -> Question:
     for name, place in values.get("offload", {}).items():
         _refuse_what_is_not_computed({f"offload.{name}": place}, {f"offload.{name}": ("none",)})
     found = lookup.model(values)
+    if found.model.architecture.kind in _NOT_TRAINED_YET:
+        raise _kind_not_trained(found)
     known = {name: value for name, value in values.items() if name in _TRAINING_DEFAULTS}
     warnings = list(found.warnings)
     if "num_gpus" in values and "data_parallel" not in values:
@@ -82,6 +85,12 @@ def _refuse_what_is_not_computed(values: Values, idle: Mapping[str, tuple[Any, .
     if found:
         problems = [Problem(name, Message("field_not_computed", {"field": name})) for name in found]
         raise NotSupportedYet(problems[0].message, problems)
+
+
+def _kind_not_trained(found: Found) -> NotSupportedYet:
+    architecture = found.model.architecture
+    message = Message("kind_not_trained", {"kind": architecture.kind, "model_type": architecture.model_type})
+    return NotSupportedYet(message, [Problem("model_name", message)])
 
 
 def _defaults(question: type) -> dict[str, Any]:
