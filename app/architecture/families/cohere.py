@@ -60,8 +60,8 @@ def cohere2(c: Config, m: ModelBuilder) -> None:
 @decoder("cohere_compass_text", after=scaled)
 def cohere_compass_text(c: Config, m: ModelBuilder) -> None:
     """The text half of Compass: Command R7B's layers; those whose kind has rotary parameters are turned."""
-    types = c.layer_types(every(c.size("sliding_window_pattern", 4), c.layers))
+    types = c.layer_types(["full_attention"] * c.layers)
     rotary = c.mapping("rope_parameters")
-    turned = [rotary.get(kind) is not None if rotary else kind == "sliding_attention" for kind in types]
+    turned = [not rotary or rotary.get(kind) is not None for kind in types]
     attention, window = partial(grouped, bias=c.flag("attention_bias")), windows(c, types)
     stack(c, m, attention, swiglu(c), wrap=parallel, style="layer_wide", window=window, turned=turned)
