@@ -1,12 +1,13 @@
 """gpt-oss: windows on every second layer, attention sinks, biased experts stored input-major."""
 
-from ..builder import ModelBuilder
 from ..blocks.attention import Heads, grouped
 from ..blocks.feed_forward import sparse
 from ..blocks.residual import pre_norm
+from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Tensor
 from ..trace import Trace
+from .mixtures import chosen
 from .registry import decoder
 
 
@@ -15,6 +16,7 @@ def gpt_oss(c: Config, m: ModelBuilder) -> None:
     """gpt-oss (arXiv 2508.10925)."""
     types = c.layer_types(["full_attention" if i % 2 else "sliding_attention" for i in range(c.layers)])
     bias = c.flag("attention_bias")
+    count, used = chosen(c, "num_local_experts", "num_experts_per_tok")
 
     def layer(t: Trace, x: Tensor, kind: str) -> Tensor:
         window = c.size("sliding_window") if kind == "sliding_attention" else None
@@ -26,8 +28,8 @@ def gpt_oss(c: Config, m: ModelBuilder) -> None:
             lambda t, x: sparse(
                 t,
                 x,
-                count=c.count("num_local_experts"),
-                top_k=c.size("num_experts_per_tok"),
+                count=count,
+                top_k=used,
                 inner=c.inner,
                 gate="router",
                 router_bias=True,

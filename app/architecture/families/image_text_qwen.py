@@ -5,7 +5,8 @@ from ..config import Config
 from .composite import language, logits, see
 from .glm import glm4_stack
 from .glm_moe import glm4_moe
-from .qwen import qwen2, qwen3, qwen3_moe
+from .qwen import qwen2, qwen3
+from .qwen_moe import qwen3_moe
 from .registry import body, family
 
 body("qwen2_vl_text", "qwen2_5_vl_text")(qwen2)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from ..blocks.attention import Heads, grouped
-from ..blocks.feed_forward import gated, plain, sparse
+from ..blocks.feed_forward import gated, plain
 from ..blocks.residual import pre_norm
 from ..builder import ModelBuilder
 from ..config import Config
@@ -211,17 +211,3 @@ def ministral3(c: Config, m: ModelBuilder) -> None:
     """Ministral 3: queries scaled by their position, as in Llama 4."""
     window = [c.maybe("sliding_window")] * c.layers
     stack(c, m, partial(grouped, query_scale=True), swiglu(c), window=window)
-
-
-@decoder("mixtral")
-def mixtral(c: Config, m: ModelBuilder) -> None:
-    """Mixtral (arXiv 2401.04088): every feed-forward block is a mixture of experts."""
-    experts = partial(
-        sparse,
-        count=c.count("num_local_experts"),
-        top_k=c.size("num_experts_per_tok"),
-        inner=c.inner,
-        activation=activation(c),
-        scoring="softmax_wide",
-    )
-    stack(c, m, grouped, experts, window=[c.maybe("sliding_window")] * c.layers)

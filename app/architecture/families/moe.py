@@ -16,11 +16,19 @@ from .mixtures import Half, chosen, dense, experts, heads_of, kinds, layers, spa
 from .registry import decoder
 
 
-def phimoe_heads(c: Config) -> Half:
+def one_window(c: Config) -> Half:
     """Plain grouped attention, one window for all layers."""
     return partial(
         grouped, shape=Heads.of(c, window=c.maybe("sliding_window")), bias=c.flag("attention_bias")
     )
+
+
+@decoder("mixtral")
+def mixtral(c: Config, m: ModelBuilder) -> None:
+    """Mixtral (arXiv 2401.04088): every feed-forward block is a mixture of experts."""
+    attention = one_window(c)
+    mixture = experts(c, "num_local_experts", inner="intermediate_size", scoring="softmax_wide")
+    layers(c, m, lambda kind: attention, lambda kind: mixture)
 
 
 @decoder("phimoe", bias=lambda c: c.flag("lm_head_bias"))
@@ -36,7 +44,7 @@ def phimoe(c: Config, m: ModelBuilder) -> None:
         scoring="sparsemixer",
         activation=activation(c),
     )
-    layers(c, m, lambda kind: phimoe_heads(c), lambda kind: mixture, style="layer")
+    layers(c, m, lambda kind: one_window(c), lambda kind: mixture, style="layer")
 
 
 @decoder("ernie4_5_moe", bias=lambda c: c.flag("use_bias"))

@@ -1,10 +1,9 @@
-"""Qwen 2, 3 and 3-Next: windows by layer, normalised heads, mixtures of experts, linear attention."""
+"""Qwen 2 and 3, dense: windows by layer, normalised heads; the gated attention of later ones."""
 
-from ..builder import ModelBuilder
 from ..blocks.attention import Heads, attend, grouped, turn
-from ..blocks.feed_forward import gated, sparse
-from ..blocks.recurrent import GatedDelta, gated_delta
+from ..blocks.feed_forward import gated
 from ..blocks.residual import pre_norm
+from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Part, Tensor
 from ..trace import Trace, column, columns, row
@@ -59,37 +58,6 @@ def is_sparse(c: Config, index: int, count: int) -> bool:
     return index not in only_dense and count > 0 and (index + 1) % c.size("decoder_sparse_step", 1) == 0
 
 
-@decoder("qwen3_moe")
-def qwen3_moe(c: Config, m: ModelBuilder) -> None:
-    """Qwen 3 with experts in the layers that `decoder_sparse_step` and `mlp_only_layers` leave."""
-    window = c.maybe("sliding_window") if c.flag("use_sliding_window") else None
-    heads, bias = Heads.of(c, window=window), c.flag("attention_bias")
-    count = c.size("num_experts", least=0)
-
-    def layer(t: Trace, x: Tensor, has_experts: bool) -> Tensor:
-        return pre_norm(
-            t,
-            x,
-            lambda t, x: grouped(t, x, heads, bias=bias, qk_norm="head"),
-            lambda t, x: (
-                sparse(
-                    t,
-                    x,
-                    count=count,
-                    top_k=c.size("num_experts_per_tok"),
-                    inner=c.size("moe_intermediate_size"),
-                    activation=activation(c),
-                )
-                if has_experts
-                else gated(t, x, c.inner, activation=activation(c))
-            ),
-        )
-
-    m.embed("embed_tokens", c.vocab, c.hidden)
-    m.stack(c.layers, layer, width=c.hidden, kinds=lambda i: is_sparse(c, i, count))
-    m.final_norm("norm", c.hidden)
-
-
 def gated_attention(
     t: Trace, x: Tensor, heads: Heads, *, bias: bool, qk_style: str = "rms_one_plus", **cache: int
 ) -> Tensor:
@@ -109,57 +77,3 @@ def gated_attention(
         q, k = turn(t, q, k, heads)
         out = t.multiply(attend(t, q, k, v, heads, **cache), t.elementwise("sigmoid", gate))
         return t.linear("o_proj", out, x.width, bias=bias, split=row(heads.heads))
-
-
-@decoder("qwen3_next")
-def qwen3_next(c: Config, m: ModelBuilder) -> None:
-    """Qwen3-Next: three gated delta layers, then one of gated attention; experts with a gated shared one."""
-    heads, bias = Heads.of(c, rotary_dim=int(c.head_dim * partial_rotary(c))), c.flag("attention_bias")
-    delta = GatedDelta(
-        c.size("linear_num_key_heads"),
-        c.size("linear_num_value_heads"),
-        c.size("linear_key_head_dim"),
-        c.size("linear_value_head_dim"),
-        c.size("linear_conv_kernel_dim"),
-    )
-    types = c.layer_types(
-        ["linear_attention" if (i + 1) % c.size("full_attention_interval", 4) else "full_attention"
-         for i in range(c.layers)]
-    )  # fmt: skip
-    count = c.size("num_experts", least=0)
-
-    def layer(t: Trace, x: Tensor, kind: str, has_experts: bool) -> Tensor:
-        return pre_norm(
-            t,
-            x,
-            lambda t, x: (
-                gated_delta(t, x, delta) if kind == "linear_attention" else gated_attention(t, x, heads, bias=bias)
-            ),
-            lambda t, x: shared_sparse(t, x, c, count) if has_experts else gated(t, x, c.inner),
-            style="rms_one_plus",
-        )
-
-    m.embed("embed_tokens", c.vocab, c.hidden)
-    m.stack(c.layers, layer, width=c.hidden, kinds=lambda i: (types[i], is_sparse(c, i, count)))
-    m.final_norm("norm", c.hidden, style="rms_one_plus")
-
-
-def partial_rotary(c: Config) -> float:
-    """The share of a head that is turned [0.25]."""
-    share = c.mapping("rope_parameters").get("partial_rotary_factor", c.get("partial_rotary_factor", 0.25))
-    return float(share) if isinstance(share, int | float) else 0.25
-
-
-def shared_sparse(t: Trace, x: Tensor, c: Config, count: int) -> Tensor:
-    """Routed experts beside one shared expert that a sigmoid gate scales."""
-    return sparse(
-        t,
-        x,
-        count=count,
-        top_k=c.size("num_experts_per_tok"),
-        inner=c.size("moe_intermediate_size"),
-        shared_inner=c.size("shared_expert_intermediate_size"),
-        shared_name="shared_expert",
-        shared_gate="shared_expert_gate",
-        activation=activation(c),
-    )

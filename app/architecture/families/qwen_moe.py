@@ -1,10 +1,10 @@
 """Qwen's mixtures of experts and those built on them: Qwen 1.5 MoE, 3.5, Flint, Mellum, Laguna, Kolibri."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
 
-from ..blocks.attention import Heads, grouped
+from ..blocks.attention import Heads, grouped, rotary_share
 from ..blocks.recurrent import GatedDelta, gated_delta
 from ..blocks.residual import sandwich
 from ..builder import ModelBuilder
@@ -47,9 +47,49 @@ def qwen2_moe(c: Config, m: ModelBuilder) -> None:
     )
 
 
-def linear_hybrid(c: Config, m: ModelBuilder, feed_forward: Half) -> None:
-    """Gated delta layers, every fourth with gated attention."""
-    heads, bias = Heads.of(c), c.flag("attention_bias")
+@decoder("qwen3_moe")
+def qwen3_moe(c: Config, m: ModelBuilder) -> None:
+    """Qwen 3 with experts in the layers that `decoder_sparse_step` and `mlp_only_layers` leave."""
+    window = c.maybe("sliding_window") if c.flag("use_sliding_window") else None
+    attention = partial(
+        grouped, shape=Heads.of(c, window=window), bias=c.flag("attention_bias"), qk_norm="head"
+    )
+    layers(
+        c,
+        m,
+        lambda kind: attention,
+        lambda sparse: experts(c) if sparse else dense(c),
+        feeds=by_step(c),
+    )
+
+
+@decoder("qwen3_next")
+def qwen3_next(c: Config, m: ModelBuilder) -> None:
+    """Qwen3-Next: three gated delta layers, then one of gated attention; experts with a gated shared one."""
+    linear_hybrid(
+        c,
+        m,
+        lambda sparse: shared_experts(c) if sparse else dense(c),
+        feeds=by_step(c),
+        fused=True,
+        turned=0.25,
+    )
+
+
+def linear_hybrid(
+    c: Config,
+    m: ModelBuilder,
+    feed_forward: Callable[[Any], Half],
+    *,
+    feeds: Sequence[bool] | None = None,
+    fused: bool = False,
+    turned: float | None = None,
+) -> None:
+    """Gated delta layers (`fused`: with few matrices), every fourth with gated attention, of whose heads a
+    share is `turned` where the file says nothing."""
+    stated = rotary_share(c)
+    share = turned if turned is not None and stated == 1 else stated
+    heads, bias = Heads.of(c, rotary_dim=int(c.head_dim * share)), c.flag("attention_bias")
     delta = GatedDelta(
         c.size("linear_num_key_heads"),
         c.size("linear_num_value_heads"),
@@ -57,28 +97,27 @@ def linear_hybrid(c: Config, m: ModelBuilder, feed_forward: Half) -> None:
         c.size("linear_value_head_dim"),
         c.size("linear_conv_kernel_dim"),
     )
-    types = every(
-        c.size("full_attention_interval", 4), c.layers, first="linear_attention", last="full_attention"
-    )
+    types = every(c.size("full_attention_interval", 4), c.layers, first="linear_attention")
 
     def mixer(kind: Hashable) -> Half:
         if kind == "linear_attention":
-            return partial(gated_delta, g=delta, fused=False)
+            return partial(gated_delta, g=delta, fused=fused)
         return partial(gated_attention, heads=heads, bias=bias)
 
-    layers(c, m, mixer, lambda kind: feed_forward, mixers=c.layer_types(types), style="rms_one_plus")
+    layers(c, m, mixer, feed_forward, mixers=c.layer_types(types), feeds=feeds, style="rms_one_plus")
 
 
 @decoder("qwen3_5_text")
 def qwen3_5(c: Config, m: ModelBuilder) -> None:
     """Qwen 3.5, dense."""
-    linear_hybrid(c, m, swiglu(c))
+    linear_hybrid(c, m, lambda kind: swiglu(c))
 
 
 @decoder("qwen3_5_moe_text")
 def qwen3_5_moe(c: Config, m: ModelBuilder) -> None:
     """Qwen 3.5 with experts in every layer."""
-    linear_hybrid(c, m, shared_experts(c))
+    mixture = shared_experts(c)
+    linear_hybrid(c, m, lambda kind: mixture)
 
 
 @decoder("flint")
