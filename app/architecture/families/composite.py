@@ -28,10 +28,15 @@ def tower(*model_types: str) -> Callable[[Writer], Writer]:
 
 def see(
     c: Config, m: ModelBuilder, name: str, key: str = "vision_config", *, component: str = "vision",
-    otherwise: str | None = None,
+    otherwise: str | None = None, **forced: object,
 ) -> Config:  # fmt: skip
-    """The tower that a sub-configuration describes, below `name`; `otherwise`: its type where none is stated."""
+    """The tower that a sub-configuration describes, below `name`.
+
+    `otherwise`: its type where none is stated; `forced`: fields that the outer configuration decides.
+    """
     sub = c.sub(key)
+    if forced:
+        sub = Config({**sub.data, **forced}, sub.model_type, sub.path)
     if otherwise and not sub.model_type:
         sub = c.sub(key, otherwise)
     write = TOWERS.get(sub.model_type)
