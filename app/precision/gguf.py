@@ -68,7 +68,7 @@ def _tensors(section: Section, op: Operation, parameter: Parameter, shape: tuple
     if matrix is None:
         return []
     category = category_of(section, parameter)
-    if isinstance(op, Experts) and parameter.experts:
+    if isinstance(op, Experts) and parameter.experts and len(shape) == 3:
         parts = matrix.count // shape[0]
         names = (Category.GATE, Category.UP) if parts == 2 else (category,) * parts
         return [Piece(name, matrix.rows * shape[0], matrix.columns, True) for name in names]

@@ -93,7 +93,7 @@ RENAMED = [
     (model_type, index)
     for model_type, digests in golden_names().items()
     for index, wanted in enumerate(digests)
-    if wanted and model_type in FAMILIES and model_type not in OTHERWISE
+    if wanted and 0 < index < 4 and model_type in FAMILIES and model_type not in OTHERWISE
 ]
 
 

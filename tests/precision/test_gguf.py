@@ -86,7 +86,7 @@ def test_bits_of_block_types() -> None:
     assert {kind: bits_per_weight(kind) for kind in named} == named
 
 
-@pytest.mark.parametrize("name", ["Qwen3-30B-A3B", "DeepSeek-V3", "gpt-oss-20b", "falcon-40b", "mpt-7b"])
+@pytest.mark.parametrize("name", ["Qwen3-30B-A3B", "DeepSeek-V3", "gpt-oss-20b", "dbrx-instruct", "mpt-7b"])
 def test_every_mix_of_every_shape_lies_between_its_bounds(name: str) -> None:
     architecture: Architecture = model(name)
     sizes = {mix: effective_bits(architecture, schemes.get(mix)) for mix in MIXES}
