@@ -1,13 +1,17 @@
 """Start-up logs read back."""
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import InvalidRequest
+from app.errors import DomainError, InvalidRequest
 from app.log_reader import LONGEST_LOG, compare_log, read_log
+from app.lookup import Lookup
+from app.settings import read_settings
+from app.validation import validate_log
 
 from .memory.models import ask, gpu
 
@@ -118,3 +122,14 @@ def test_the_longest_log_is_read_in_linear_time(piece: str) -> None:
 def test_noise_around_a_line_does_not_matter(noise: str) -> None:
     found = read_log(f"{noise}\nGPU KV cache size: 12,345 tokens\n")
     assert found.measured["kv_tokens"] in (12345.0, found.measured["kv_tokens"])
+
+
+def test_a_log_is_validated_against_the_registry(tmp_path: Path) -> None:
+    lookup = Lookup(read_settings({}, data_folder=tmp_path))
+    answer, _ = validate_log(VLLM, {"gpu": {"name": "h100-sxm-80gb", "memory_gb": 79.19}}, lookup)
+    assert answer["model"] == "Qwen2.5-7B-Instruct"
+    assert all(abs(row["error"]) < 0.01 for row in answer["terms"])
+    named, _ = validate_log(LLAMA_CPP, {"model_name": "pythia-2.8b", "attention": "eager"}, lookup)
+    assert {row["term"] for row in named["terms"]} == {"weights_gib", "kv_gib", "compute_buffer_gib"}
+    with pytest.raises(DomainError):
+        validate_log("GPU KV cache size: 1,000 tokens", {}, lookup)

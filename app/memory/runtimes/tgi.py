@@ -18,6 +18,7 @@ from .vllm_profile import Run, forward_bytes
 WIGGLE_ROOM: Final = 0.9
 BLOCK: Final = 1  # FlashInfer pages of one token
 PREFILL_TOKENS: Final = 4096
+PROMPT_TOKENS: Final = 1024  # of one prompt in the warm-up batch, whatever length is asked
 GRAPH_SIZES: Final = 7  # 1, 2, 4, 8, 16, 32 and the eager rest
 
 
@@ -51,9 +52,9 @@ class TgiDeployment(Deployment):
         return self.request.max_num_batched_tokens or max(PREFILL_TOKENS, length)
 
     def activations(self, stage: Stage, length: int) -> int:
-        """The warm-up prefill through a layer, and the last logits of its sequences in float32."""
+        """The warm-up prefill through a layer, and the last logits of its prompts in float32."""
         w, tokens = self.widths(stage), self._tokens(length)
-        logits = w.vocabulary * 6 * max(1, tokens // length) if stage.last else 0
+        logits = w.vocabulary * 6 * max(1, tokens // PROMPT_TOKENS) if stage.last else 0
         return forward_bytes(Run(19, tokens, 1, False), w, False) + logits
 
     def overhead(self, stage: Stage) -> int:

@@ -5,7 +5,7 @@ figures without a source in code are measured on H100 start-up logs.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import ceil
 from typing import Any, Final
@@ -18,39 +18,15 @@ from ..kv_cache import LayerCache
 from ..requests import InferenceRequest
 from ..weights import rank_weights
 from .base import GIB, Deployment, covered_version, has_experts
-from .device import Device
 from .multimodal import multimodal_bytes
 from .rope import table_bytes
 from .vllm_graphs import capture_sizes, captured, kernels
 from .vllm_kv import Groups, grouped
 from .vllm_profile import Profile, Run, profile
+from .vllm_settings import DEFAULT_BLOCK, MEASURED, Settings, context_bytes, default_batch, non_torch_bytes
 from .vllm_weights import repacked, repacked_early
 
-DEFAULT_BLOCK: Final = 16
 DYNAMIC_8_BIT: Final = ("w8a8", "fp8", "int8")  # activations are quantized token by token
-MEASURED: Final = (11, 15, 16, 17, 18, 19)  # versions with start-up logs to compare with
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The engine's arguments after its own defaults."""
-
-    minor: int
-    tokens: int
-    sequences: int
-    utilization: float
-    block: int
-    eager: bool
-    second_runner: bool
-
-
-def default_batch(device: Device) -> tuple[int, int]:
-    """Tokens and sequences of a step where nothing is asked (`EngineArgs.get_batch_defaults`, server)."""
-    if device.total >= 160 * GIB:
-        return 16384, 1024
-    if device.total >= 70 * GIB and "a100" not in device.name:
-        return 8192, 1024
-    return 2048, 256
 
 
 class VllmDeployment(Deployment):
@@ -178,20 +154,12 @@ class VllmDeployment(Deployment):
         return self.device.is_cuda and not chunked
 
     def non_torch(self, stage: Stage) -> int:
-        """Growth outside torch until profiling ends: libraries, communicators [bytes]."""
-        if self.layout.tensor == 1:
-            return round((0.13 if self.minor < 18 else 0.25) * GIB)
-        if self.minor < 17:
-            return round(0.54 * GIB)
-        return round((2.07 if self.layout.tensor < 4 else 2.13) * GIB)
+        """Growth outside torch until profiling ends [bytes]."""
+        return non_torch_bytes(self.minor, self.layout.tensor)
 
     def context(self, stage: Stage) -> int:
         """In use before loading: CUDA context and communicators; outside the budget [bytes]."""
-        if self.layout.tensor * self.layout.pipeline == 1:
-            return round(0.51 * GIB)
-        if has_experts(self.stored):
-            return round(1.99 * GIB)
-        return round((1.51 if self.layout.tensor < 4 else 1.53) * GIB)
+        return context_bytes(self.layout.tensor, self.layout.pipeline, has_experts(self.stored))
 
     def graphs(self, stage: Stage) -> int:
         """Captured CUDA graphs [bytes]."""
