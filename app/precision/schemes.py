@@ -1,6 +1,7 @@
 """Quantizations by name, with the options their tools have."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import InvalidRequest, Problem
@@ -122,6 +123,8 @@ def said_bits(name: str) -> float:
 def get(name: str, options: Options | None = None, wide: str = "bfloat16") -> Scheme:
     """The scheme of that name; `options` as its tool calls them (`bits`, `group_size`, ...).
 
+    The option `experts` False leaves experts wide, whatever the tool: transformers 5 stacks them in bare
+    parameters, and its bitsandbytes, HQQ and Quanto loaders swap linear modules only.
     `wide`: the data type of what it leaves alone. Raises `InvalidRequest` for an unknown name or option.
     """
     known = canonical(name)
@@ -134,6 +137,8 @@ def get(name: str, options: Options | None = None, wide: str = "bfloat16") -> Sc
     if known in MIXES:
         return Gguf(dtype, known)
     _, make, coverage = _NAMED[known]
+    if options and options.get("experts") is False:
+        coverage = replace(coverage, experts=False)
     return Ruled(dtype, known, rules=(Rule(make(options or {})),), coverage=coverage)
 
 

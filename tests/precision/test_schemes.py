@@ -49,6 +49,12 @@ def test_experts_are_quantized_and_routers_are_not() -> None:
     assert not taken["self_attn.q_norm.weight"]
 
 
+def test_loaders_that_swap_linear_modules_leave_stacked_experts_wide() -> None:
+    """Qwen3-30B-A3B: 48 layers of 128 experts of 3 x 2048 x 768 stay 16-bit."""
+    size = weight_bytes(model("Qwen3-30B-A3B"), schemes.get("nf4", {"experts": False}))
+    assert size > 2 * 48 * 128 * 3 * 2048 * 768 > weight_bytes(model("Qwen3-30B-A3B"), schemes.get("nf4"))
+
+
 def test_options() -> None:
     sizes = [
         weight_bytes(model("Qwen3-0.6B"), schemes.get("gptq", {"group_size": g})) for g in (32, 64, 128, -1)
