@@ -1,17 +1,57 @@
 """Reading: what low-rank adapters add, as PEFT chooses modules and makes matrices.
 
 PEFT (arXiv 2106.09685; `peft/tuners/lora`): `all-linear` is every linear module except the output
-head; a list matches a module whose path is, or ends in `.` and, a name of it. Bare parameters (stacked
-experts, routers written as functions) are no modules and get no adapter.
+head; a list matches a module whose path is, or ends in `.` and, a name of it. Bare parameters are no
+modules and get no adapter, but for the lineages below: where transformers 5 stacked what were modules
+before, PEFT takes the older names and means the stacked tensors (`utils/transformers_weight_conversion.py`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from .operations import Convolution, Embedding, Linear, Operation
+from .operations import Convolution, Embedding, Linear, Operation, Parameter
 from .sections import Section
+from .tensors import own_parameters
 
 Adaptable = Linear | Embedding | Convolution
+
+# Older names of experts and routers, and the tensors they are in now.
+MIXTRAL: Final = {"gate": "gate.weight", "w1": "gate_up_proj", "w3": "gate_up_proj", "w2": "down_proj"}
+QWEN: Final = {
+    "gate": "gate.weight",
+    "gate_proj": "gate_up_proj",
+    "up_proj": "gate_up_proj",
+    "down_proj": "down_proj",
+}
+STACKED: Final[Mapping[str, Mapping[str, str]]] = dict.fromkeys(
+    ("mixtral", "minimax", "minimax_m2"), MIXTRAL
+) | (
+    dict.fromkeys(
+        (
+            "afmoe",
+            "cohere2_moe",
+            "deepseek_v2",
+            "deepseek_v3",
+            "deepseek_v32",
+            "dots1",
+            "ernie4_5_moe",
+            "exaone_moe",
+            "flex_olmo",
+            "glm4_moe",
+            "glm4_moe_lite",
+            "glm_moe_dsa",
+            "hunyuan_v1_moe",
+            "longcat_flash",
+            "mellum",
+            "olmoe",
+            "qwen3_moe",
+            "qwen3_next",
+            "solar_open",
+        ),
+        QWEN,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +99,55 @@ def adapter_size(op: Adaptable, rank: int) -> int:
     """Elements of both matrices: rank x (in + out)."""
     match op:
         case Linear():
-            return rank * (op.fan_in + op.fan_out)
+            return rank * (op.fan_in // op.groups + op.fan_out)
         case Embedding():
             return rank * (op.rows + op.width)
         case Convolution():
             return rank * (op.channels_in // op.groups * op.kernel + op.channels_out)
 
 
-def lora_parameters(
-    sections: Iterable[Section], rank: int, target_modules: str | Sequence[str] = "all-linear"
+def stacked_size(parameter: Parameter, rank: int) -> int:
+    """Elements of both matrices of a tensor of stacked matrices: `rank` for each of them."""
+    *stack, rows, columns = parameter.shape
+    return rank * (rows + columns) * (stack[0] if stack else 1)
+
+
+def stacked_parameters(
+    sections: Iterable[Section], rank: int, names: Sequence[str], older: Mapping[str, str]
 ) -> int:
-    """Trainable parameters of adapters of `rank` on the chosen modules."""
-    return sum(t.count * adapter_size(t.operation, rank) for t in targets(tuple(sections), target_modules))
+    """Trainable parameters on stacked tensors; a tensor that two names mean has twice the rank."""
+    meant: dict[str, int] = {}
+    for name in names:
+        if (now := older.get(name.rpartition(".")[2])) is not None:
+            meant[now] = meant.get(now, 0) + rank
+    return sum(
+        section.copies * stacked_size(parameter, size)
+        for section in sections
+        for parameter in own_parameters(section)
+        for now, size in meant.items()
+        if parameter.name.endswith(f".{now}")
+    )
+
+
+def lora_parameters(
+    sections: Iterable[Section],
+    rank: int,
+    target_modules: str | Sequence[str] = "all-linear",
+    model_type: str = "",
+) -> int:
+    """Trainable parameters of adapters of `rank` on the chosen modules (and stacked tensors)."""
+    found = tuple(sections)
+    chosen = targets(found, target_modules)
+    older = STACKED.get(model_type, {})
+    if not older:
+        return sum(t.count * adapter_size(t.operation, rank) for t in chosen)
+    everything = isinstance(target_modules, str) and target_modules.lower() == "all-linear"
+    names = (
+        list(older) if everything else [target_modules] if isinstance(target_modules, str) else target_modules
+    )
+    modules = sum(
+        t.count * adapter_size(t.operation, rank)
+        for t in chosen
+        if t.operation.name.rpartition(".")[2] not in older
+    )
+    return modules + stacked_parameters(found, rank, names, older)

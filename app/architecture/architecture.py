@@ -82,4 +82,4 @@ class Architecture:
 
     def lora_parameters(self, rank: int, target_modules: str | Sequence[str] = "all-linear") -> int:
         """Trainable parameters of adapters on the chosen modules."""
-        return adapters.lora_parameters(self.sections, rank, target_modules)
+        return adapters.lora_parameters(self.sections, rank, target_modules, self.model_type)
