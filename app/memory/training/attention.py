@@ -33,7 +33,7 @@ def attention(low: Lowering, op: Attention) -> None:
     """softmax(q k^T) v, its core recomputed in backward under selective checkpointing."""
     region = low.tape.begin() if low.mode.checkpointing == "selective" else None
     q, k, v = (low.narrowed(low.value(tensor)) for tensor in op.inputs[:3])
-    shape = Shape.of(op, low.mode.tensor_parallel)
+    shape = Shape.of(op, low.ranks)
     core = {"eager": eager, "math": math}.get(implementation(low, op, shape), kernel)
     out = core(low, op, shape, q, k, v)
     if region is not None:

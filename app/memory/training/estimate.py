@@ -55,32 +55,42 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     """The largest moment of each phase."""
     batch = request.batch_size
     length = ceil_div(request.sequence_length, request.context_parallel)
-    shard = step.sharding
-    weights = ceil_div(step.weights, shard.weights)
+    shard, extra = step.sharding, step.buffers
+    weights = 0 if request.offload.parameters != "none" else ceil_div(step.weights, shard.weights)
     states = ceil_div(step.states + step.masters, shard.states)
     gradients = ceil_div(step.gradients, shard.gradients)
-    buckets = step.gradients if shard.buckets else 0
     waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
+    resident = Held(
+        weights, waiting, states, (step.in_flight - 1) * value(step.plan.kept, batch, length), extra.always
+    )
     phases = {}
     for name in PHASES[:-1]:
         moments = step.plan.phase(name)
-        best = max(moments, key=lambda moment: value(moment.total, batch, length), default=None)
-        phases[name] = _held(best, batch, length, weights, states, waiting, buckets)
+        if moments:
+            buffered = extra.gathered + (extra.backward if name == "backward" else 0)
+            phases[name] = _at_peak(moments, batch, length, resident, buffered)
     phases[PHASES[-1]] = Held(
-        weights, gradients, states, value(step.plan.held, batch, length),
-        ceil_div(step.step_temporary, shard.states) + buckets,
-    )  # fmt: skip
+        weights,
+        gradients,
+        states,
+        value(step.plan.held, batch, length),
+        ceil_div(step.step_temporary, shard.states) + extra.step + extra.always,
+    )
     return phases
 
 
-def _held(
-    moment: Instant | None, batch: int, length: int, weights: int, states: int, waiting: int, buckets: int
-) -> Held:
-    if moment is None:
-        return Held(weights, waiting, states, 0, buckets)
-    total, kept = value(moment.total, batch, length), value(moment.kept, batch, length)
-    gradients = value(moment.gradients, batch, length)
-    return Held(weights, gradients + waiting, states, kept, total - kept - gradients + buckets)
+def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held, buffered: int) -> Held:
+    """What is held at the largest of these moments."""
+    best = max(moments, key=lambda moment: value(moment.total, batch, length))
+    total, kept = value(best.total, batch, length), value(best.kept, batch, length)
+    gradients = value(best.gradients, batch, length)
+    return Held(
+        resident.weights,
+        resident.gradients + gradients,
+        resident.states,
+        resident.activations + kept,
+        resident.temporary + buffered + total - kept - gradients,
+    )
 
 
 def terms(step: Step, request: TrainingRequest, held: Held, peak: str) -> tuple[Term, ...]:

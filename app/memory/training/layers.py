@@ -37,10 +37,32 @@ class Place:
     reached: bool
 
 
-def places(sections: Sequence[Section], mode: Mode) -> Iterator[Place]:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The layers `start` to `stop` of a pipeline stage; the first one embeds, the last one has the head."""
+
+    start: int = 0
+    stop: int = 2**31
+    first: bool = True
+    last: bool = True
+
+    def holds(self, section: Section, layer: int | None) -> bool:
+        """Whether a block stands in this stage."""
+        if section.component == "decoder" and layer is not None:
+            return self.start <= layer < self.stop
+        return self.last if section.component in ("norm", "head") else self.first
+
+
+WHOLE = Span()
+
+
+def places(sections: Sequence[Section], mode: Mode, span: Span = WHOLE) -> Iterator[Place]:
     """Every block in the order in which it runs; layers of a stack by their index."""
-    reached = False
+    reached = not span.first and mode.adapters is None and span.start > mode.trained_from
+    reached = reached or (not span.first and mode.adapters is not None)
     for layer, section in enumerate_layers(sections):
+        if not span.holds(section, layer):
+            continue
         trained = mode.adapters is None and is_trained(section, layer, mode)
         yield Place(section, trained, reached)
         reached = reached or trained or (mode.adapters is not None and "{}" in section.template)

@@ -4,15 +4,18 @@
 float32 and handed to `cross_entropy`; the output object keeps the logits alive to the end of the step.
 """
 
+from ...architecture.operations import Linear
 from .layers import Cost, Place, undominated
 from .lowering import Lowering
 from .mode import Mode
 from .sizes import ONE
-from .tape import Walk
+from .tape import Storage, Walk
 
 
 def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     """The cost of the head with the loss behind it."""
+    if mode.fused_loss:
+        return measure_fused(place, mode, entering)
     low = Lowering(place.section, mode, trained=place.trained, reached=place.reached, entering=entering)
     tape = low.run()
     logits = low.values[place.section.block.operations[-1].output.id]
@@ -41,3 +44,28 @@ def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     walk.backward(0, split)
     backward = undominated(walk.moments)
     return Cost(kept, walk.leaves, forward, backward, held=logits.size, loss=during_loss)
+
+
+def measure_fused(place: Place, mode: Mode, entering: int | None = None) -> Cost:
+    """Head and loss in one chunked kernel (Liger's fused linear cross-entropy, arXiv 2410.10989).
+
+    Logits of a chunk take about as much as the head's input; both gradients are made on the way forward
+    and kept until backward hands them on. There are no logits to hold.
+    """
+    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached, entering=entering)
+    head = next(op for op in place.section.block.operations if isinstance(op, Linear))
+    tape, x = low.tape, low.value(head.inputs[0])
+    weight = low.weight(head.parameters[0])
+    ready = [x.size] + ([weight.size] if weight.grad else [])
+    loss = tape.fused((x, weight), ONE, 4, keeps=tuple(Storage(size) for size in ready), working=2 * x.size)
+    tape.output = loss
+    walk = Walk(tape, mode.kernels.in_place, mode.accumulating)
+    walk.hold(x.storage)
+    walk.forward()
+    during_loss = walk.moments
+    walk.drop(x.storage)
+    kept = walk.kept
+    walk.moments = []
+    walk.start_backward()
+    walk.backward()
+    return Cost(kept, walk.leaves, (), undominated(walk.moments), loss=undominated(during_loss))

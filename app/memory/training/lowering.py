@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ... import parallelism
 from ...architecture import adapters as adapter_rules
 from ...architecture.operations import (
     Axis,
@@ -25,6 +26,7 @@ from ...architecture.operations import (
 from ...architecture.sections import Section
 from ...errors import NotSupportedYet
 from ...messages import Message
+from ...parallelism import Layout
 from .mode import Adapters, Mode
 from .primitives import Recorder
 from .sizes import ONE, PAIRS, SEQUENCE, TOKENS, share
@@ -38,6 +40,8 @@ _ROWS = {
     Axis.PAIRS: PAIRS,
     Axis.SOURCE: TOKENS,  # an encoder's input is taken to be as long as the decoder's
 }
+
+GATE_ACTIVATIONS = ("silu", "gelu", "gelu_pytorch_tanh", "swish")
 
 Rule = Callable[["Lowering", Any], None]
 RULES: dict[type[Operation], Rule] = {}
@@ -65,7 +69,7 @@ class Lowering:
     ) -> None:
         self.section = section
         self.mode = mode
-        self.ranks = mode.tensor_parallel
+        self.ranks = mode.layout.tensor
         self.trained = trained
         self.reached = reached
         self.entering = entering or (mode.weight_item if mode.autocast else mode.compute_item)
@@ -79,6 +83,8 @@ class Lowering:
             for op in section.block.operations
             if isinstance(op, Route) and op.scoring == "sigmoid" and not mode.autocast
         }
+
+        self.gates = gates(section) if mode.kernels.activation else frozenset()
 
     def run(self) -> Recorder:
         """Every operation of the block, in order."""
@@ -127,7 +133,7 @@ class Lowering:
         if known is None:
             item = 4 if parameter.dtype == "float32" else self.mode.weight_item
             needs = self.trained if trained is None else trained
-            known = self.tape.weight(local_size(parameter, self.mode.tensor_parallel), item, trained=needs)
+            known = self.tape.weight(local_size(parameter, self.mode.layout), item, trained=needs)
             self._weights[parameter.name] = known
         return known
 
@@ -147,6 +153,19 @@ class Lowering:
         return self.tape.cast(x, self.mode.compute_item) if self.mode.autocast else x
 
 
+def gates(section: Section) -> frozenset[int]:
+    """Activations whose only use is a product with another tensor: kernels fuse the two."""
+    operations = section.block.operations
+    made = {op.output.id for op in operations if isinstance(op, Elementwise) and op.kind in GATE_ACTIVATIONS}
+    factors = {
+        tensor.id
+        for op in operations
+        if isinstance(op, Elementwise) and op.kind == "multiply"
+        for tensor in op.inputs
+    }
+    return frozenset(made & factors)
+
+
 def rows_of(axis: Axis) -> int:
     """Rows of an axis (packed); raises `NotSupportedYet` for pictures and sound."""
     rows = _ROWS.get(axis)
@@ -155,9 +174,11 @@ def rows_of(axis: Axis) -> int:
     return rows
 
 
-def local_size(parameter: Parameter, ranks: int) -> int:
+def local_size(parameter: Parameter, layout: Layout) -> int:
     """Elements of a rank's share of a parameter."""
-    return share(parameter.size, ranks) if is_cut(parameter) or parameter.split else parameter.size
+    if parameter.role in (Role.HEAD, Role.EMBEDDING):
+        return share(parameter.size, layout.tensor)
+    return parallelism.local_size(parameter, layout)
 
 
 def is_cut(parameter: Parameter) -> bool:
@@ -380,7 +401,14 @@ _SAVES = {"scale": "", "cast": ""} | dict.fromkeys(
 @rule(Elementwise)
 def elementwise(low: Lowering, op: Elementwise) -> None:
     """A function of every element."""
+    if op.output.id in low.gates:  # computed in the kernel of the product that reads it
+        low.put(op.output, low.value(op.inputs[0]))
+        return
     inputs = [low.value(tensor) for tensor in op.inputs]
+    if low.mode.kernels.activation and any(tensor.id in low.gates for tensor in op.inputs):
+        keeps = tuple(value.storage for value in inputs)
+        low.put(op.output, low.tape.fused(inputs, inputs[0].count, inputs[0].item, keeps=keeps))
+        return
     low.put(op.output, apply(low, op.kind, inputs, op.dropout))
 
 

@@ -7,6 +7,8 @@ whether a window is exceeded.
 
 from dataclasses import dataclass, field
 
+from ...parallelism import Layout
+
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
@@ -78,7 +80,5 @@ class Mode:
     trained_from: int = 0  # layers before this one are frozen; embeddings too, if above 0
     accumulating: bool = False
     fused_loss: bool = False
-    tensor_parallel: int = 1
+    layout: Layout = field(default_factory=Layout)
     sequence_parallel: bool = False
-    gradient_item: int = 0  # bytes per element of a parameter's gradient (0: the weight's own)
-    dequantized: bool = False  # weights are stored in 4 bits and unpacked for each product

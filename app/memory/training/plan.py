@@ -11,9 +11,10 @@ from typing import Final
 
 from ...architecture.operations import Attention, Rotary
 from ...architecture.sections import Section
-from .layers import Cost, Place, measure, places, undominated
+from .layers import Cost, Place, measure, undominated
 from .loss import measure_head
 from .mode import Mode
+from .pipeline import has_tied_head
 from .sizes import PAIRS, SEQUENCE, SQUARE, TOKENS, Coefficients, coefficients, share
 from .tape import Moment
 
@@ -32,60 +33,63 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Moments of each phase; `held` stays to the end of the step."""
+    """Moments of each phase; `held` stays to the end of the step, `kept` is what all blocks keep."""
 
     forward: tuple[Instant, ...]
     loss: tuple[Instant, ...]
     backward: tuple[Instant, ...]
     held: Coefficients
-    largest_kept: Coefficients
+    kept: Coefficients
 
     def phase(self, name: str) -> tuple[Instant, ...]:
         """The moments of one phase."""
         return {"forward": self.forward, "loss": self.loss, "backward": self.backward}[name]
 
 
-def make_plan(sections: Sequence[Section], mode: Mode, gradient_parts: int = 1) -> Plan:
-    """The moments of one step of these sections; gradients behind are divided by `gradient_parts`."""
-    rows = list(places(sections, mode))
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """How gradients of parameters are kept once their block is done: divided over ranks, in another type."""
+
+    parts: int = 1
+    item: int = 1
+    of_item: int = 1
+
+    def size(self, gradients: int) -> int:
+        """Bytes that stay of a block's gradients."""
+        return share(gradients, self.parts) * self.item // self.of_item
+
+
+AS_MADE: Final = Behind()
+
+
+def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Plan:
+    """The moments of one step of these blocks."""
     costs = _costs(rows, mode)
+    sections = tuple(place.section for place in rows)
     base = IDS + _tables(sections, mode)
     held = max((cost.held for cost in costs), default=0)
     forward: list[Moment] = []
     loss: list[Moment] = []
     backward: list[Moment] = []
-    before = _running(costs, base)
-    ends = _ends(costs)
-    behind = 0
-    tied = _tied(sections)
+    before, ends, tied = _running(costs, base), _ends(costs), has_tied_head(sections)
+    done = 0
     for index in reversed(range(len(costs))):
         cost, start = costs[index], before[index]
         if index in ends:
             after_head = held if not cost.held else 0
             forward.extend(_moved(cost.forward, start, 0))
             loss.extend(_moved(cost.loss, start, 0))
-            if rows[index].section.component == "embedding":
+            if sections[index].component == "embedding":
                 start = IDS
-                backward.extend(_meeting(cost, start + held, behind) if tied else ())
-            backward.extend(_moved(cost.backward, start + after_head, behind, kept=start + held))
-        behind += share(cost.gradients, gradient_parts)
+                backward.extend(_meeting(cost, start + held, done) if tied else ())
+            backward.extend(_moved(cost.backward, start + after_head, done, kept=start + held))
+        done += behind.size(cost.gradients)
     return Plan(
         _instants(forward),
         _instants(loss),
         _instants(backward),
         coefficients(held + IDS),
-        coefficients(sum(cost.kept for cost in costs) + base + held),
-    )
-
-
-def _tied(sections: Sequence[Section]) -> bool:
-    """Whether the head reuses the embedding: their gradients meet, and are added out of place."""
-    return any(
-        parameter.tied
-        for section in sections
-        if section.component == "head"
-        for op in section.block.operations
-        for parameter in op.parameters
+        coefficients(sum(cost.kept for cost in costs) + base),
     )
 
 

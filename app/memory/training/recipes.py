@@ -20,6 +20,7 @@ class Recipe:
 
     `weights`: the stored type. `master_item`: bytes of the master copy of each trained weight, 0 for none.
     `buffered`: gradients live in buffers of their own through the whole step (Megatron's main gradients).
+    `local_item`: the type that weights are used in, where sharded weights are gathered in another.
     """
 
     weights: str
@@ -29,6 +30,7 @@ class Recipe:
     gradient_item: int
     master_item: int
     buffered: bool
+    local_item: int
     stored: StoredModel
 
     @property
@@ -51,7 +53,8 @@ def recipe_of(request: TrainingRequest) -> Recipe:
     if narrow and not adapted:
         raise invalid("precision", "training_narrow_weights", value=precision)
     item = ITEM.get(precision, 2)
-    autocast = mixed != "none" and not (mastered and item == 2)
+    gathered = mixed != "none" and request.fsdp != "none"  # FSDP gathers float32 shards as 16-bit weights
+    autocast = mixed != "none" and item == 4 and not gathered
     half_master = mixed != "none" and mastered and item == 2
     master = half_master if request.master_weights is None else request.master_weights
     buffered = request.framework == "megatron" and mixed != "none"
@@ -60,8 +63,8 @@ def recipe_of(request: TrainingRequest) -> Recipe:
         request.model.architecture, precision, quantization, request.model.size_billions, narrow_float32=False
     )
     return Recipe(
-        precision, item, 2 if autocast else item, autocast and item == 4, gradient,
-        4 if master and item == 2 else 0, buffered, stored,
+        precision, item, 2 if autocast or gathered else item, autocast, gradient,
+        4 if master and item == 2 else 0, buffered, 2 if gathered else item, stored,
     )  # fmt: skip
 
 

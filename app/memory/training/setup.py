@@ -4,19 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from ...architecture import Architecture
 from ...architecture.operations import Attention
-from ...parallelism import Layout, Stage, check_layout, stages
+from ...architecture.sections import Section
+from ...parallelism import Layout, Stage, check_layout
 from .. import optimizer as optimizers
 from ..optimizer import Group
 from ..requests import Lora, TrainingRequest
 from ..weights import rank_weights
+from .layers import Span, places
 from .mode import COMPILED, CUDA_EAGER, LIGER, Adapters, Kernels, Mode
-from .plan import Plan, make_plan
+from .pipeline import pipeline
+from .plan import Behind, Plan, make_plan
 from .recipes import Recipe, recipe_of
-from .sharding import Sharding, sharding_of
+from .sharding import Buffers, Sharding, buffers, sharding_of
 from .trained import adapter_groups, full_groups, merged
 
 ADAPTED: Final = ("lora", "qlora", "dora")
@@ -26,13 +29,18 @@ FUSED_STEP: Final = ("megatron", "deepspeed", "torchtitan", "torchtune", "litgpt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One distinct rank's step: resident bytes, moments, and the optimizer's needs."""
+    """One distinct rank's step: resident bytes, moments, buffers, and the optimizer's needs [bytes].
+
+    `in_flight`: micro-batches whose activations are kept at once (pipelines).
+    """
 
     stage: Stage
     ranks: int
+    in_flight: int
     recipe: Recipe
     sharding: Sharding
     plan: Plan
+    buffers: Buffers
     weights: int
     states: int
     masters: int
@@ -113,14 +121,14 @@ def set_up(question: Question) -> Setup:
         request.context_parallel, experts_over_data=request.expert_parallel > request.tensor_parallel,
     )  # fmt: skip
     check_layout(architecture, layout)
-    sharding = sharding_of(request)
     foreach, fused = stepping(request)
-    mode = mode_of(request, recipe, question)
+    mode = mode_of(request, recipe, layout, question)
     steps = tuple(
-        _step(request, recipe, layout, sharding, mode, stage, foreach, fused)
-        for stage in stages(architecture.sections, layout.pipeline)
+        _step(request, recipe, layout, mode, stage, span, in_flight)
+        for stage, span, in_flight in pipeline(request, recipe.stored.sections)
     )
-    return Setup(steps, recipe, layout, steps[0].trainable, foreach, fused)
+    trainable = sum(step.trainable * step.stage.count for step in steps)
+    return Setup(steps, recipe, layout, trainable, foreach, fused)
 
 
 def stepping(request: TrainingRequest) -> tuple[bool, bool]:
@@ -132,10 +140,10 @@ def stepping(request: TrainingRequest) -> tuple[bool, bool]:
     return foreach and not fused, fused
 
 
-def mode_of(request: TrainingRequest, recipe: Recipe, question: Question) -> Mode:
+def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: Question) -> Mode:
     """How the forward pass runs."""
     return Mode(
-        weight_item=recipe.weight_item,
+        weight_item=recipe.local_item,
         compute_item=recipe.compute_item,
         autocast=recipe.autocast,
         attention=request.attention,
@@ -147,7 +155,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, question: Question) -> Mod
         trained_from=first_trained(request.model.architecture, request.trainable_parameters),
         accumulating=request.gradient_accumulation_steps > 1 or recipe.buffered,
         fused_loss=request.fused_cross_entropy,
-        tensor_parallel=request.tensor_parallel,
+        layout=layout,
         sequence_parallel=request.sequence_parallel,
     )
 
@@ -190,48 +198,65 @@ def first_trained(architecture: Architecture, percent: float) -> int:
 
 
 def _step(
-    request: TrainingRequest, recipe: Recipe, layout: Layout, sharding: Sharding, mode: Mode, stage: Stage,
-    foreach: bool, fused: bool,
-) -> Step:  # fmt: skip
+    request: TrainingRequest,
+    recipe: Recipe,
+    layout: Layout,
+    mode: Mode,
+    stage: Stage,
+    span: Span,
+    in_flight: int,
+) -> Step:
     architecture = request.model.architecture
-    held = stage.sections
-    groups = _groups(request, recipe, layout, mode, held, architecture.vocab_size)
+    sharding, held = sharding_of(request), stage.sections
+    groups = _groups(recipe, layout, mode, held, architecture.vocab_size)
     elements = sum(group.count * group.elements for group in groups)
-    share = _share(request, elements, architecture)
+    share = _share(request, architecture)
+    trained = round(elements * share)
     chosen = optimizers.find(request.optimizer, request.momentum)
     states = round(optimizers.state_bytes(chosen, groups, request.optimizer_dtype) * share)
-    stepped = tuple(replace(g, item=optimizers.state_item(request.optimizer_dtype, g.item)) for g in groups)
-    temporary = optimizers.step_temporaries(chosen, stepped, foreach=foreach, fused=fused)
-    gradient = sum(g.count * g.elements * (4 if mode.adapters else recipe.gradient_item) for g in groups)
+    item = mode.adapters.item if mode.adapters else recipe.gradient_item
+    of_item = mode.adapters.item if mode.adapters else mode.weight_item
     weights = rank_weights(recipe.stored, layout, stage).exact
     if mode.adapters is not None:
         weights += sum(group.count * group.elements * group.item for group in groups)
+    offloaded = request.offload.optimizer != "none"
+    behind = Behind(sharding.gradients, item, of_item)
     return Step(
         stage,
         stage.count * layout.tensor * layout.data * layout.context,
+        in_flight,
         recipe,
         sharding,
-        make_plan([section for section, _ in held], mode, sharding.gradients),
+        make_plan(tuple(places(recipe.stored.sections, mode, span)), mode, behind),
+        buffers(sharding, stage, layout, recipe.local_item, item, trained),
         weights,
-        states,
-        round(elements * share) * recipe.master_item,
-        round(gradient * share),
-        temporary,
-        round(elements * share),
+        0 if offloaded else states,
+        0 if offloaded else trained * recipe.master_item,
+        trained * item,
+        0 if offloaded else round(_step_temporary(request, chosen, groups) * share),
+        trained,
     )
 
 
+def _step_temporary(request: TrainingRequest, chosen: optimizers.Optimizer, groups: tuple[Group, ...]) -> int:
+    foreach, fused = stepping(request)
+    stepped = tuple(replace(g, item=optimizers.state_item(request.optimizer_dtype, g.item)) for g in groups)
+    return optimizers.step_temporaries(chosen, stepped, foreach=foreach, fused=fused)
+
+
 def _groups(
-    request: TrainingRequest, recipe: Recipe, layout: Layout, mode: Mode, held: Sequence[Any], vocabulary: int
+    recipe: Recipe, layout: Layout, mode: Mode, held: Sequence[tuple[Section, int]], vocabulary: int
 ) -> tuple[Group, ...]:
     if mode.adapters is not None:
         return merged(adapter_groups(held, mode.adapters))
     return merged(full_groups(held, layout, recipe.weight_item, vocabulary))
 
 
-def _share(request: TrainingRequest, elements: int, architecture: Architecture) -> float:
+def _share(request: TrainingRequest, architecture: Architecture) -> float:
     """Trained elements over those of the description: a percentage, a size that was asked for."""
-    share = request.trainable_parameters / 100 if request.method in ("full", "freeze") else 1.0
-    if request.model.size_billions is not None and request.method in ("full", "freeze"):
+    if request.method in ADAPTED:
+        return 1.0
+    share = request.trainable_parameters / 100
+    if request.model.size_billions is not None:
         share *= request.model.size_billions * 1e9 / architecture.parameters.total
     return share

@@ -1,23 +1,40 @@
-"""Data-parallel sharding: which parts of a replica each rank keeps, and the buffers that this costs."""
+"""Data-parallel sharding: which parts of a replica each rank keeps, and the buffers that this costs.
+
+ZeRO (arXiv 1910.02054; DeepSpeed `runtime/zero`) and FSDP (arXiv 2304.11277; torch `fully_shard`) divide
+over data- and context-parallel ranks.
+"""
 
 from dataclasses import dataclass
+from typing import Final
 
+from ...architecture.tensors import own_parameters
+from ...parallelism import Layout, Stage, local_size
 from ..requests import TrainingRequest
+
+REDUCE_BUCKET: Final = 500_000_000  # elements of DeepSpeed's `reduce_bucket_size` and `allgather_bucket_size`
+BLOCKS_IN_FLIGHT: Final = 2  # the block at work and the one that is gathered ahead
 
 
 @dataclass(frozen=True, slots=True)
 class Sharding:
-    """Into how many parts weights, gradients and states are divided; `buckets` tells of DDP's copies."""
+    """Into how many parts weights, gradients and states are divided.
+
+    `name`: none, ddp, zero1, zero2, zero3, fsdp1, fsdp2 or hsdp.
+    """
 
     name: str = "none"
     weights: int = 1
     gradients: int = 1
     states: int = 1
-    buckets: bool = False
+
+    @property
+    def gathers(self) -> bool:
+        """Whether weights are gathered block by block."""
+        return self.weights > 1
 
 
 def sharding_of(request: TrainingRequest) -> Sharding:
-    """ZeRO (arXiv 1910.02054) and FSDP (arXiv 2304.11277) divide over data and context parallel ranks."""
+    """The sharding that a request asks for; over one rank there is none."""
     ranks = request.data_parallel * request.context_parallel
     if request.fsdp == "hsdp":
         ranks = min(ranks, request.gpus_per_node)
@@ -28,4 +45,50 @@ def sharding_of(request: TrainingRequest) -> Sharding:
     stage = request.zero_stage
     if stage:
         return Sharding(f"zero{stage}", ranks if stage > 2 else 1, ranks if stage > 1 else 1, ranks)
-    return Sharding("ddp", buckets=True)
+    return Sharding("ddp")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """Bytes beside a rank's shards: `gathered` through forward and backward, `backward` only there, and
+    `step` in the optimizer step; `always` from the first step on."""
+
+    gathered: int = 0
+    backward: int = 0
+    step: int = 0
+    always: int = 0
+
+
+def buffers(
+    sharding: Sharding, stage: Stage, layout: Layout, item: int, gradient_item: int, trained: int
+) -> Buffers:
+    """Buffers of one rank [bytes]; `trained`: elements with gradients, items in bytes per element.
+
+    DDP keeps buckets for all gradients. ZeRO-1 and -2 reduce through one bucket and widen their share of
+    the gradients to float32 for the step. Gathering keeps the block at work and the next one whole, the
+    embeddings and the head through the whole step (FSDP's root group), and one block's gradients in the
+    type they are reduced in.
+    """
+    if sharding.name == "ddp":
+        return Buffers(always=trained * gradient_item)
+    if sharding.name == "none":
+        return Buffers()
+    bucket = min(REDUCE_BUCKET, trained) * gradient_item
+    if not sharding.gathers:
+        return Buffers(backward=bucket, step=4 * -(-trained // sharding.states))
+    layer, root = _sizes(stage, layout)
+    whole = BLOCKS_IN_FLIGHT * layer + (root if sharding.name.startswith(("fsdp", "hsdp")) else 0)
+    reduced = layer * gradient_item if trained else 0
+    return Buffers(gathered=whole * item, backward=reduced)
+
+
+def _sizes(stage: Stage, layout: Layout) -> tuple[int, int]:
+    """Elements of the largest layer, and of everything outside the layers."""
+    layer = root = 0
+    for section, _ in stage.sections:
+        size = sum(local_size(parameter, layout) for parameter in own_parameters(section))
+        if "{}" in section.template:
+            layer = max(layer, size)
+        else:
+            root += size
+    return layer, root
