@@ -63,8 +63,8 @@ class Target:
 
     @property
     def count(self) -> int:
-        """Places with parameters of their own."""
-        return self.section.copies
+        """Places with a module of their own: blocks that share weights are modules of their own, each."""
+        return len(self.section.indices) if self.section.shares else self.section.copies
 
 
 def modules(sections: Iterable[Section]) -> Iterator[Target]:
