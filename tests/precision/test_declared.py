@@ -1,5 +1,6 @@
 """Quantizations that checkpoints declare: which tensors they cover, and published totals."""
 
+from math import prod
 from typing import Any
 
 import pytest
@@ -188,3 +189,20 @@ def test_hostile_patterns_cost_nothing() -> None:
     ]
     _, names = covered(compressed(hostile))
     assert len(names) == 7 * 36 + 1
+
+
+def test_qwen3_32b_fp8_equals_the_hub_by_data_type() -> None:
+    """The hub's safetensors counts of Qwen/Qwen3-32B-FP8: scales stand in bfloat16."""
+    scheme = declared(config("Qwen3-32B-FP8"))
+    assert scheme is not None
+    counts: dict[str, int] = {}
+    for tensor in model("Qwen3-32B-FP8").checkpoint_tensors(scheme):
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + prod(tensor.shape)
+    assert counts == {"bfloat16": 1_558_406_144, "fp8": 31_205_621_760}
+
+
+def test_gpt_oss_120b_equals_its_published_tensor_bytes() -> None:
+    """openai/gpt-oss-120b: 65,248,815,744 bytes of tensors."""
+    scheme = declared(config("gpt-oss-120b"))
+    assert scheme is not None
+    assert weight_bytes(model("gpt-oss-120b"), scheme) == 65_248_815_744
