@@ -116,6 +116,8 @@ def gemma3n_text(c: Config, m: ModelBuilder) -> None:
     borrows = borrowers(c, types)
     inner = widths(c)
     sparsity = c.items("activation_sparsity_pattern") or ([0.95] * 10 if c.layers > 10 else [])
+    if not all(isinstance(share, int | float) for share in sparsity):
+        raise c.wrong("activation_sparsity_pattern", "config_not_number", value=str(sparsity)[:40])
     streams = AltUp(c.count("altup_num_inputs"), c.hidden, c.flag("altup_correct_scale", True))
     act, bias, width = (
         c.text("hidden_activation"),
@@ -146,7 +148,7 @@ def gemma3n_text(c: Config, m: ModelBuilder) -> None:
         c.layers,
         layer,
         width=streams.width,
-        kinds=lambda i: (types[i], borrows[i], inner[i], i < len(sparsity) and float(sparsity[i]) > 0),
+        kinds=lambda i: (types[i], borrows[i], inner[i], i < len(sparsity) and sparsity[i] > 0),
     )
     m.single("norm", lambda t: fan(t, c.hidden, "altup_unembed_projections", streams.streams))
     m.final_norm("norm", c.hidden, style=STYLE)

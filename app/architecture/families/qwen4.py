@@ -62,9 +62,10 @@ def block_indexer(c: Config) -> Callable[[Trace, Tensor], Tensor]:
 
 def ngrams(c: Config) -> dict[int, NGrams]:
     """The layers with n-gram embeddings, which the file counts from one."""
-    places = sorted(set(c.items("ple_layer_ids") or []))
-    if not all(isinstance(place, int) and 0 < place <= c.layers for place in places):
-        raise c.wrong("ple_layer_ids", "config_unknown_value", value=str(places)[:40])
+    given = c.items("ple_layer_ids") or []
+    if not all(isinstance(place, int) and 0 < place <= c.layers for place in given):
+        raise c.wrong("ple_layer_ids", "config_unknown_value", value=str(given)[:40])
+    places = sorted(set(given))
     if not places:
         return {}
     width = c.maybe("ple_embed_dim") or c.hidden
