@@ -41,6 +41,8 @@ ASKED = [
     ("GET", "/api/config/options", None),
     ("POST", "/api/memory/inference", {"model_name": "Qwen3-0.6B", "gpu": "H100-80GB"}),
     ("POST", "/api/memory/training", {"model_name": "Qwen3-0.6B"}),
+    ("POST", "/api/validate/log", {"log": "GPU KV cache size: 400,000 tokens", "model_name": "Qwen3-8B"}),
+    ("GET", "/api/accuracy", None),
     (
         "POST",
         "/api/memory/compare",

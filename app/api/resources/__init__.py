@@ -2,7 +2,7 @@
 
 from flask_smorest import Blueprint
 
-from . import gpus, health, memory, models, options
+from . import accuracy, gpus, health, memory, models, options
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     health.blueprint,
@@ -10,4 +10,5 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     gpus.blueprint,
     options.blueprint,
     memory.blueprint,
+    accuracy.blueprint,
 )

@@ -207,3 +207,34 @@ class OptionsAnswer(Answer):
 
     inference = f.Dict(**_required())
     training = f.Dict(**_required())
+
+
+class LogTermAnswer(Answer):
+    """One figure of a log beside ours; null where we predict none."""
+
+    term = f.String(**_required("Its name, sizes in GiB."))
+    measured = f.Float(**_required())
+    predicted = f.Float(allow_none=True, **_required())
+    difference = f.Float(allow_none=True, **_required("Predicted less measured."))
+    error = f.Float(allow_none=True, **_required("Predicted over measured, less one."))
+
+
+class LogAnswer(Answer):
+    """What a log says, and what we say."""
+
+    backend = f.String(**_required("The runtime whose log it is."))
+    model = f.String(**_required("The model as the registry names it."))
+    parameters = f.Dict(**_required("The question that the log answers."))
+    measured = f.Dict(keys=f.String(), values=f.Float(), **_required("Every figure that was read."))
+    terms = f.List(f.Nested(LogTermAnswer), **_required())
+    warnings = f.List(f.Nested(WarningAnswer), **_required())
+
+
+class AccuracyAnswer(Answer):
+    """Our error on published measurements."""
+
+    in_sample = f.List(f.Dict(), **_required("By runtime and term: rows that were in view of a rule."))
+    left_out = f.List(f.Dict(), **_required("The same for rows that were not."))
+    by_kind = f.List(f.Dict(), **_required("By runtime, term and kind of architecture."))
+    rows = f.List(f.Dict(), **_required("Every figure with its source."))
+    not_compared = f.List(f.Dict(), **_required("Runs that could not be asked, and why."))
