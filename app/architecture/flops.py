@@ -35,7 +35,8 @@ def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) ->
             return 2 * pairs * op.heads * (op.key_dim + op.weighed)
         case Experts():
             matrices = op.matrices or (3 if op.gated else 2)
-            return 2 * extents.rows(op.output.axis) * op.top_k * matrices * op.fan_in * op.width
+            run = op.count if op.every else op.top_k
+            return 2 * extents.rows(op.output.axis) * run * matrices * op.fan_in * op.width
         case Convolution():
             return convolution_flops(op, extents)
         case Scan():

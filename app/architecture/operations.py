@@ -365,7 +365,8 @@ class Experts(Operation):
     """`count` feed-forward experts of which each token uses `top_k`; `width` is their inner size.
 
     `fan_in` is the model's width, `gated` tells two input matrices from one; `matrices`: how many an
-    expert has, where it is no whole block.
+    expert has, where it is no whole block. `every`: plain PyTorch runs all experts on every token, those not
+    chosen with a weight of zero (Llama 4); serving kernels run the chosen ones.
     """
 
     count: int = 0
@@ -376,6 +377,7 @@ class Experts(Operation):
     activation: str = "silu"
     biased: bool = False
     matrices: int = 0
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)

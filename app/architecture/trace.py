@@ -399,6 +399,7 @@ class Trace:
         biased: bool = False,
         matrices: int = 0,
         out: int | None = None,
+        every: bool = False,
     ) -> Tensor:
         """Each token through its `top_k` of `count` feed-forward experts of inner size `width`, or through one
         matrix of each (`matrices` = 1, `out` elements then)."""
@@ -406,6 +407,6 @@ class Trace:
         return self._add(
             Experts(
                 self.path(""), (x, weights), (made,), tuple(parameters), count, top_k, x.width, width, gated,
-                activation, biased, matrices,
+                activation, biased, matrices, every,
             )  # fmt: skip
         )

@@ -93,6 +93,7 @@ def fused_experts(
     activation: str = "silu",
     bias: bool = False,
     transposed: bool = False,
+    every: bool = False,
 ) -> Tensor:
     """Experts stacked in two tensors: [experts, 2 x inner, width] and [experts, width, inner]."""
     wide = 2 * inner if gated else inner
@@ -137,6 +138,7 @@ def fused_experts(
             gated=gated,
             activation=activation,
             biased=bias,
+            every=every,
         )
 
 
@@ -196,11 +198,12 @@ def sparse(
     transposed: bool = False,
     shared_bias: bool = False,
     shared: Callable[[Trace, Tensor], Tensor] | None = None,
+    every: bool = False,
 ) -> Tensor:
     """A mixture of experts, with shared experts beside the routed ones where `shared_inner` is set.
 
     `shared` writes them down where they are no gated block; `router_module`: the router is a linear
-    module, which an adapter can name.
+    module, which an adapter can name; `every`: all experts run on every token.
     """
     with t.scope(module):
         weights = router(
@@ -226,6 +229,7 @@ def sparse(
             activation=activation,
             bias=bias,
             transposed=transposed,
+            every=every,
         )
         if shared_inner:
             beside = gated(t, x, shared_inner, module=shared_name, activation=activation, bias=shared_bias)

@@ -230,6 +230,7 @@ def llama4_text(c: Config, m: ModelBuilder) -> None:
         gate="router",
         router_module=True,
         transposed=True,
+        every=True,
         scoring="sigmoid",
         shared_inner=c.inner,
         shared_name="shared_expert",
