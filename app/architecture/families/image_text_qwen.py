@@ -10,6 +10,7 @@ from .qwen_moe import qwen3_moe
 from .registry import body, family
 
 body("qwen2_vl_text", "qwen2_5_vl_text")(qwen2)
+body("qwen2_5_omni_text")(qwen2)
 body("qwen3_vl_text")(qwen3)
 body("qwen3_vl_moe_text")(qwen3_moe)
 body("glm4v_moe_text")(glm4_moe)
@@ -23,7 +24,7 @@ def glm4v_text(c: Config, m: ModelBuilder) -> None:
 
 
 @family("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "glm4v", "glm4v_moe",
-        "glm_ocr", "glm46v", "glmga", "exaone4_5")  # fmt: skip
+        "glm_ocr", "glm46v", "glmga", "exaone4_5", "cosmos3_omni", "qwen4_exp")  # fmt: skip
 def visual(c: Config, m: ModelBuilder) -> None:
     """A tower named `visual` that merges its patches itself."""
     see(c, m, "model.visual")

@@ -29,7 +29,9 @@ def plain_layers(c: Config, m: ModelBuilder, name: str = "encoder.layers.{}", **
     if c.hidden % c.heads:
         raise c.wrong("num_attention_heads", "config_not_divisible", value=c.heads, of=c.hidden)
     heads = both_ways(c.heads, c.hidden, dropout=c.number("attention_dropout", 0.0))
-    settings: dict[str, object] = {"heads": heads, "inner": c.inner, "act": activation(c)} | options
+    settings: dict[str, object] = {"heads": heads, "act": activation(c)} | options
+    if "inner" not in settings:
+        settings["inner"] = c.inner
     m.stack(c.layers, partial(vision_layer, **settings), width=c.hidden, name=name, axis=Axis.PATCHES)  # type: ignore[arg-type]
 
 

@@ -55,7 +55,7 @@ def qwen2_vl(c: Config, m: ModelBuilder) -> None:
     note(c, m)
 
 
-@tower("qwen2_5_vl_vision", "exaone4_5_vision")
+@tower("qwen2_5_vl_vision", "exaone4_5_vision", "qwen2_5_omni_vision_encoder")
 def qwen2_5_vl(c: Config, m: ModelBuilder) -> None:
     """Qwen2.5-VL (arXiv 2502.13923): RMS norms, gated blocks, windows in all but a few layers."""
     everywhere = c.items("fullatt_block_indexes") or []
@@ -65,8 +65,10 @@ def qwen2_5_vl(c: Config, m: ModelBuilder) -> None:
     def layer(t: Trace, x: Tensor, is_full: bool) -> Tensor:
         heads = both_ways(divided(c, c.hidden), c.hidden, turned=True, window=None if is_full else reach,
                           kv_heads=c.maybe("num_key_value_heads"))  # fmt: skip
-        return vision_layer(t, x, heads=heads, inner=c.inner, act=activation(c), module="attn", qkv=("qkv", "proj"),
-                            norms=("norm1", "norm2"), style="rms", mlp_names=GATED)  # fmt: skip
+        qkv = None if c.model_type == "qwen2_5_omni_vision_encoder" else ("qkv", "proj")
+        return vision_layer(t, x, heads=heads, inner=c.inner, act=activation(c), module="attn", qkv=qkv,
+                            names=("q", "k", "v", "proj"), norms=("norm1", "norm2"), style="rms",
+                            mlp_names=GATED)  # fmt: skip
 
     def merger(t: Trace) -> Tensor:
         x = merged(t, t.norm("ln_q", t.input(c.hidden, Axis.PATCHES)), square(c))
@@ -89,7 +91,7 @@ def merger3(t: Trace, c: Config, *, norm_last: bool) -> Tensor:
     return two_layers(t, x, ("linear_fc1", "linear_fc2"), x.width, c.size("out_hidden_size"), "gelu")
 
 
-@tower("qwen3_vl_vision", "qwen3_vl_moe_vision", "qwen3_5_vision", "qwen3_5_moe_vision")
+@tower("qwen3_vl_vision", "qwen3_vl_moe_vision", "qwen3_5_vision", "qwen3_5_moe_vision", "qwen4_exp_vision")
 def qwen3_vl(c: Config, m: ModelBuilder) -> None:
     """Qwen3-VL (arXiv 2511.21631): learned positions beside rotary ones; some layers feed the decoder's first."""
     heads = both_ways(divided(c, c.hidden), c.hidden, turned=True)
