@@ -8,6 +8,7 @@ as it is on a device. What is read is the largest total and the phase in which i
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -100,11 +101,14 @@ def step(
         output = model(input_ids=ids, labels=labels, use_cache=False)
     output.logits.register_hook(lambda gradient: marks.enter("backward"))
     output.loss.backward()
+    gc.collect()
     marks.enter("optimizer_step")
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     marks.enter("done")
     base.loss_function = whole_loss
+    del output
+    gc.collect()
     return {name: marks.largest.get(name, 0) for name in PHASES}
 
 

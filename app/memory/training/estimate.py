@@ -1,35 +1,18 @@
 """Training memory: a request set up, every rank's step followed, the peak named and taken apart."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from ...units import ceil_div
 from ..estimate import Estimate, Fit, Rank, Term
 from ..requests import TrainingRequest
+from .advice import advice
 from .device import overhead
-from .plan import PHASES, Instant
+from .follow import Held, follow
 from .setup import Question, Setup, Step, set_up
-from .sizes import value
+from .solve import solve
 
 TOTAL: Final = "training_memory"
 SOURCE: Final = "PyTorch autograd's save rules, read off tools/autograd/derivatives.yaml"
-
-
-@dataclass(slots=True)
-class Held:
-    """What one rank holds at a moment [bytes]."""
-
-    weights: int
-    gradients: int
-    states: int
-    activations: int
-    temporary: int
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.gradients + self.states + self.activations + self.temporary
 
 
 def estimate_training(request: TrainingRequest) -> Estimate:
@@ -37,7 +20,8 @@ def estimate_training(request: TrainingRequest) -> Estimate:
 
     Raises `DomainError`: `InvalidLayout`, `InvalidRequest`, `NotSupportedYet`.
     """
-    setup = set_up(Question(request))
+    question = Question(request)
+    setup = set_up(question)
     ranks, timelines = [], []
     for step in setup.steps:
         phases = follow(step, request)
@@ -47,50 +31,8 @@ def estimate_training(request: TrainingRequest) -> Estimate:
     order = sorted(range(len(ranks)), key=lambda index: -ranks[index].total)
     phases, peak = timelines[order[0]]
     found = tuple(ranks[index] for index in order)
-    extra = _extra(request, setup, setup.steps[order[0]], phases, peak)
+    extra = _extra(question, setup, setup.steps[order[0]], phases, peak)
     return Estimate(TOTAL, found, (), _fit(request, found[0]), _parameters(request, setup), extra)
-
-
-def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
-    """The largest moment of each phase."""
-    batch = request.batch_size
-    length = ceil_div(request.sequence_length, request.context_parallel)
-    shard, extra = step.sharding, step.buffers
-    weights = 0 if request.offload.parameters != "none" else ceil_div(step.weights, shard.weights)
-    states = ceil_div(step.states + step.masters, shard.states)
-    gradients = ceil_div(step.gradients, shard.gradients)
-    waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
-    resident = Held(
-        weights, waiting, states, (step.in_flight - 1) * value(step.plan.kept, batch, length), extra.always
-    )
-    phases = {}
-    for name in PHASES[:-1]:
-        moments = step.plan.phase(name)
-        if moments:
-            buffered = extra.gathered + (extra.backward if name == "backward" else 0)
-            phases[name] = _at_peak(moments, batch, length, resident, buffered)
-    phases[PHASES[-1]] = Held(
-        weights,
-        gradients,
-        states,
-        value(step.plan.held, batch, length),
-        ceil_div(step.step_temporary, shard.states) + extra.step + extra.always,
-    )
-    return phases
-
-
-def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held, buffered: int) -> Held:
-    """What is held at the largest of these moments."""
-    best = max(moments, key=lambda moment: value(moment.total, batch, length))
-    total, kept = value(best.total, batch, length), value(best.kept, batch, length)
-    gradients = value(best.gradients, batch, length)
-    return Held(
-        resident.weights,
-        resident.gradients + gradients,
-        resident.states,
-        resident.activations + kept,
-        resident.temporary + buffered + total - kept - gradients,
-    )
 
 
 def terms(step: Step, request: TrainingRequest, held: Held, peak: str) -> tuple[Term, ...]:
@@ -113,8 +55,9 @@ def terms(step: Step, request: TrainingRequest, held: Held, peak: str) -> tuple[
 
 
 def _extra(
-    request: TrainingRequest, setup: Setup, step: Step, phases: Mapping[str, Held], peak: str
+    question: Question, setup: Setup, step: Step, phases: Mapping[str, Held], peak: str
 ) -> dict[str, Any]:
+    request = question.request
     architecture = request.model.architecture
     batch, length = request.batch_size, request.sequence_length
     return {
@@ -134,7 +77,8 @@ def _extra(
             "forward_causal": _whole(architecture.forward_flops(batch, length, causal=True)),
         },
         "global_batch_size": batch * request.data_parallel * request.gradient_accumulation_steps,
-    }
+        "advice": advice(question, peak, phases[peak].total),
+    } | ({"solution": solve(request)} if request.solve_for else {})
 
 
 def _whole(count: int) -> int | float:

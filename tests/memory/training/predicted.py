@@ -5,7 +5,7 @@ from typing import Any
 
 from app.architecture import read_config
 from app.memory.requests import Lora, Model, TrainingRequest
-from app.memory.training.estimate import follow
+from app.memory.training.follow import follow
 from app.memory.training.mode import TRACED_CPU
 from app.memory.training.setup import Question, set_up
 

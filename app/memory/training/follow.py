@@ -1,0 +1,67 @@
+"""A step followed: the largest moment of each phase of one rank, taken apart."""
+
+from dataclasses import dataclass
+
+from ...units import ceil_div
+from ..requests import TrainingRequest
+from .plan import PHASES, Instant
+from .setup import Step
+from .sizes import value
+
+
+@dataclass(slots=True)
+class Held:
+    """What one rank holds at a moment [bytes]."""
+
+    weights: int
+    gradients: int
+    states: int
+    activations: int
+    temporary: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.gradients + self.states + self.activations + self.temporary
+
+
+def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
+    """The largest moment of each phase."""
+    batch = request.batch_size
+    length = ceil_div(request.sequence_length, request.context_parallel)
+    shard, extra = step.sharding, step.buffers
+    weights = 0 if request.offload.parameters != "none" else ceil_div(step.weights, shard.weights)
+    states = ceil_div(step.states + step.masters, shard.states)
+    gradients = ceil_div(step.gradients, shard.gradients)
+    waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
+    resident = Held(
+        weights, waiting, states, (step.in_flight - 1) * value(step.plan.kept, batch, length), extra.always
+    )
+    phases = {}
+    for name in PHASES[:-1]:
+        moments = step.plan.phase(name)
+        if moments:
+            buffered = extra.gathered + (extra.backward if name == "backward" else 0)
+            phases[name] = _at_peak(moments, batch, length, resident, buffered)
+    phases[PHASES[-1]] = Held(
+        weights,
+        gradients,
+        states,
+        value(step.plan.held, batch, length),
+        ceil_div(step.step_temporary, shard.states) + extra.step + extra.always,
+    )
+    return phases
+
+
+def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held, buffered: int) -> Held:
+    """What is held at the largest of these moments."""
+    best = max(moments, key=lambda moment: value(moment.total, batch, length))
+    total, kept = value(best.total, batch, length), value(best.kept, batch, length)
+    gradients = value(best.gradients, batch, length)
+    return Held(
+        resident.weights,
+        resident.gradients + gradients,
+        resident.states,
+        resident.activations + kept,
+        resident.temporary + buffered + total - kept - gradients,
+    )
