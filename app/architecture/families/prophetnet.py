@@ -81,49 +81,81 @@ def unused_cross(t: Trace, width: int) -> None:
         t.hold(*(t.parameter(part, (width,), Role.NORM) for part in ("weight", "bias")))
 
 
-@of_class("ProphetNetForCausalLM")
-def prophetnet(c: Config, m: ModelBuilder) -> None:
-    """The wrapper's embedding owns the matrix that the decoder's and the head's are tied to."""
+def cross(t: Trace, x: Tensor, shape: Heads, width: int) -> Tensor:
+    """Every stream attends to the encoder."""
+    source, split, streams = t.input(width, Axis.SOURCE), column(shape.heads), x.width // width
+    with t.scope("cross_attn"):
+        q = t.linear("query_proj", x, width, bias=True, fan_in=width, split=split)
+        k = t.linear("key_proj", source, width, bias=True, split=split)
+        v = t.linear("value_proj", source, width, bias=True, split=split)
+        out = t.attention(
+            q,
+            k,
+            v,
+            heads=streams * shape.heads,
+            kv_heads=shape.heads,
+            key_dim=shape.head_dim,
+            causal=False,
+            cross=True,
+            float32_softmax=False,
+            dropout=shape.dropout,
+        )
+        return t.linear("out_proj", out, width, bias=True, fan_in=width, split=row(shape.heads))
+
+
+def write_decoder(c: Config, m: ModelBuilder, *, crossed: bool) -> None:
+    """The decoder below the head; its embedding is tied to one that stands beside it."""
     width, drop, shape = c.hidden, c.number("dropout", 0.0), decoder_heads(c)
     ngram, inner, act = c.count("ngram", least=0), c.size("decoder_ffn_dim"), c.text("activation_function")
-    streams = 1 + ngram
 
     def embed(t: Trace) -> Tensor:
-        words = t.embedding("decoder.word_embeddings", c.vocab, width, tied=c.tied)
-        with t.scope("decoder"):
-            places = t.embedding(
-                "position_embeddings", c.size("max_position_embeddings"), width, axis=Axis.SEQUENCE
-            )
-            ahead = t.embedding("ngram_embeddings", ngram, width)
-            x = t.concat(t.add(words, places), *(t.add(ahead, places) for _ in range(ngram)))
-            x = t.norm("embeddings_layer_norm", x, style="layer", width=width)
-        return branch(t, x, drop)
-
-    def layer(t: Trace, x: Tensor) -> Tensor:
-        unused_cross(t, width)
-        mixed = branch(t, ngram_attention(t, x, shape, c), drop)
-        x = t.norm("self_attn_layer_norm", t.add(x, mixed), style="layer", width=width)
-        fed = feed_forward(t, x)
-        return t.norm("feed_forward_layer_norm", t.add(x, branch(t, fed, drop)), style="layer", width=width)
+        words = t.embedding("word_embeddings", c.vocab, width, tied=c.tied)
+        rows = c.size("max_position_embeddings")
+        places = t.embedding("position_embeddings", rows, width, axis=Axis.SEQUENCE)
+        ahead = t.embedding("ngram_embeddings", ngram, width)
+        x = t.concat(t.add(words, places), *(t.add(ahead, places) for _ in range(ngram)))
+        return branch(t, t.norm("embeddings_layer_norm", x, style="layer", width=width), drop)
 
     def feed_forward(t: Trace, x: Tensor) -> Tensor:
         with t.scope("feed_forward"):
             up = t.linear("intermediate", x, inner, bias=True, fan_in=width, split=column(inner))
-            return t.linear(
-                "output", t.elementwise(act, up), width, bias=True, fan_in=inner, split=row(inner)
-            )
+            down = t.elementwise(act, up)
+            return t.linear("output", down, width, bias=True, fan_in=inner, split=row(inner))
 
-    m.hidden_size, m.vocab_size = width, c.vocab
-    with m.prefix("prophetnet"):
-        m.single(
-            "embedding",
-            lambda t: t.hold(t.parameter("word_embeddings.weight", (c.vocab, width), Role.EMBEDDING)),
-        )
+    def layer(t: Trace, x: Tensor) -> Tensor:
+        mixed = branch(t, ngram_attention(t, x, shape, c), drop)
+        x = t.norm("self_attn_layer_norm", t.add(x, mixed), style="layer", width=width)
+        if crossed:
+            x = t.add(x, branch(t, cross(t, x, shape, width), drop))
+            x = t.norm("cross_attn_layer_norm", x, style="layer", width=width)
+        else:
+            unused_cross(t, width)
+        fed = branch(t, feed_forward(t, x), drop)
+        return t.norm("feed_forward_layer_norm", t.add(x, fed), style="layer", width=width)
+
+    with m.prefix("decoder"):
         m.single("embedding", embed)
-        m.stack(c.count("num_decoder_layers"), layer, width=streams * width, name="decoder.layers.{}")
-    m.single(
-        "head",
-        lambda t: t.linear(
-            "lm_head", t.input(ngram * width), c.vocab, fan_in=width, tied=c.tied, role=Role.HEAD
-        ),
-    )
+        m.stack(c.count("num_decoder_layers"), layer, width=(1 + ngram) * width)
+
+
+def write_head(c: Config, m: ModelBuilder) -> None:
+    """Logits of every stream ahead."""
+    width = c.hidden
+
+    def logits(t: Trace) -> Tensor:
+        x = t.input(c.count("ngram", least=0) * width)
+        return t.linear("lm_head", x, c.vocab, fan_in=width, tied=c.tied, role=Role.HEAD)
+
+    m.single("head", logits)
+
+
+@of_class("ProphetNetForCausalLM")
+def prophetnet(c: Config, m: ModelBuilder) -> None:
+    """The decoder alone; the wrapper's embedding owns the matrix that its and the head's are tied to."""
+    m.hidden_size, m.vocab_size = c.hidden, c.vocab
+    table = (c.vocab, c.hidden)
+    with m.prefix("prophetnet"):
+        name = "word_embeddings.weight"
+        m.single("embedding", lambda t: t.hold(t.parameter(name, table, Role.EMBEDDING)))
+        write_decoder(c, m, crossed=False)
+    write_head(c, m)

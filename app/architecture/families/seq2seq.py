@@ -3,7 +3,6 @@
 from functools import partial
 
 from ..blocks.attention import Heads, grouped
-from ..blocks.cross import cross_attention
 from ..blocks.encoder_decoder import halves
 from ..blocks.feed_forward import plain
 from ..blocks.vision import both_ways, held, patches, vision_layer
@@ -11,6 +10,7 @@ from ..builder import ModelBuilder
 from ..config import Config, defaults
 from ..operations import Axis, Tensor
 from ..trace import Trace
+from . import prophetnet as ngram_streams
 from .bart import Line, close, decoder, embed, encoder, shared
 from .composite import TOWERS, tower
 from .registry import FAMILIES, family
@@ -48,13 +48,12 @@ def prompts(c: Config, m: ModelBuilder, name: str, layers: int) -> None:
     m.single("projector", write, name=name)
 
 
-def prophet_heads(c: Config, part: str) -> Heads:
-    """Heads of one stack."""
-    count = c.size(f"num_{part}_attention_heads")
+def prophet_heads(c: Config) -> Heads:
+    """Heads of the encoder."""
+    count = c.size("num_encoder_attention_heads")
     if c.hidden % count:
-        raise c.wrong(f"num_{part}_attention_heads", "config_not_divisible", value=count, of=c.hidden)
-    decodes = part == "decoder"
-    return Heads(count, count, c.hidden // count, rotary_dim=0, causal=decodes, cached=decodes,
+        raise c.wrong("num_encoder_attention_heads", "config_not_divisible", value=count, of=c.hidden)
+    return Heads(count, count, c.hidden // count, rotary_dim=0, causal=False, cached=False,
                  dropout=c.number("attention_dropout", 0.0))  # fmt: skip
 
 
@@ -65,41 +64,30 @@ def prophetnet(c: Config, m: ModelBuilder) -> None:
     drop = c.number("dropout", 0.0)
     m.notes["kind"] = "encoder_decoder"
 
-    def layer(t: Trace, x: Tensor, part: str) -> Tensor:
-        shape = prophet_heads(c, part)
+    shape = prophet_heads(c)
+    attention = partial(grouped, shape=shape, names=names, bias=True)
+    mlp = partial(plain, inner=c.size("encoder_ffn_dim"), module="feed_forward", names=("intermediate", "output"),
+                  activation=c.text("activation_function", "gelu"))  # fmt: skip
+    parts = (("self_attn_layer_norm", attention), ("feed_forward_layer_norm", mlp))
 
-        def attend(t: Trace, x: Tensor) -> Tensor:
-            if part == "decoder":
-                t.linear("self_attn.relative_pos_embeddings", x, c.size("num_buckets") * shape.heads, bias=True)
-            return grouped(t, x, shape, names=names, bias=True)
+    def words(t: Trace) -> Tensor:
+        x = t.embedding("word_embeddings", c.vocab, width, axis=Axis.SOURCE, tied=c.tied)
+        rows = c.size("max_position_embeddings")
+        x = t.add(x, t.embedding("position_embeddings", rows, width, axis=Axis.SEQUENCE))
+        return t.norm("embeddings_layer_norm", x, style="layer")
 
-        mlp = partial(plain, inner=c.size(f"{part}_ffn_dim"), module="feed_forward", names=("intermediate", "output"),
-                      activation=c.text("activation_function", "gelu"))  # fmt: skip
-        crossed = partial(cross_attention, shape=shape, module="cross_attn", names=names, bias=True)
-        cross = (("cross_attn_layer_norm", crossed),) if part == "decoder" else ()
-        parts = (("self_attn_layer_norm", attend), *cross, ("feed_forward_layer_norm", mlp))
+    def layer(t: Trace, x: Tensor) -> Tensor:
         return halves(t, x, parts, pre=False, dropout=drop)
-
-    def write_part(part: str, axis: Axis) -> None:
-        def words(t: Trace) -> Tensor:
-            x = t.embedding("word_embeddings", c.vocab, width, axis=axis, tied=c.tied)
-            rows = c.size("max_position_embeddings")
-            x = t.add(x, t.embedding("position_embeddings", rows, width, axis=Axis.SEQUENCE))
-            if part == "decoder":
-                held(t, "ngram_embeddings.weight", c.size("ngram"), width)
-            return t.norm("embeddings_layer_norm", x, style="layer")
-
-        with m.prefix(part):
-            m.single("embedding", words)
-            with m.component("encoder" if part == "encoder" else ""):
-                m.stack(c.count(f"num_{part}_layers"), partial(layer, part=part), width=width, axis=axis)
 
     m.hidden_size, m.vocab_size = width, c.vocab
     with m.prefix("prophetnet"):
         m.single("embedding", lambda t: t.embedding("word_embeddings", c.vocab, width))
-        write_part("encoder", Axis.SOURCE)
-        write_part("decoder", Axis.TOKENS)
-    m.head("lm_head", width, c.vocab, tied=c.tied)
+        with m.prefix("encoder"):
+            m.single("embedding", words)
+            with m.component("encoder"):
+                m.stack(c.count("num_encoder_layers"), layer, width=width, axis=Axis.SOURCE)
+        ngram_streams.write_decoder(c, m, crossed=True)
+    ngram_streams.write_head(c, m)
 
 
 def write_decoder(c: Config, m: ModelBuilder, width: int) -> None:
