@@ -38,7 +38,7 @@ def projected(t: Trace, x: Tensor, a: Convolved, bias: bool) -> tuple[Tensor, Te
     k = t.add(convolved[1], t.elementwise("mean", mean, width=h.key_width))
     half = h.key_width // 2
     now, late = t.linear("v_proj_current", x, half, bias=bias), t.linear("v_proj_delayed", x, half, bias=bias)
-    t.linear("v_proj_delayed", t.input(x.width, Axis.BATCH), half, bias=bias)  # for the token before the first
+    t.linear("v_proj_delayed", t.input(x.width, Axis.BATCH), half, bias=bias)  # before the first token
     late = t.scan(
         "shift", (late,), half, heads=half, key_dim=1, value_dim=1, states=(State("late", (half,)),)
     )
