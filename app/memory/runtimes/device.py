@@ -8,26 +8,26 @@ from ...hardware import Accelerator
 GIB: Final = 2**30
 MIB: Final = 2**20
 
-# What CUDA reports in all (torch.cuda.get_device_properties, vLLM start-up logs), where nvidia-smi shows the
+# What CUDA reports in all (out-of-memory messages of torch, vLLM start-up logs), where nvidia-smi shows the
 # first figure [MiB]: the driver keeps the difference. Totals in bytes are GiB as logs print them.
 CUDA_TOTAL_GIB: Final[dict[tuple[str, int], float]] = {
     ("h100-sxm-80gb", 81559): 79.19,
     ("h100-pcie-80gb", 81559): 79.18,
     ("h800-sxm-80gb", 81559): 79.19,
-    ("h200-sxm-141gb", 143771): 139.80,
+    ("h200-sxm-141gb", 143771): 139.81,
     ("a100-sxm-80gb", 81920): 79.25,
     ("a100-pcie-80gb", 81920): 79.25,
     ("a100-sxm-40gb", 40960): 39.49,
     ("a100-pcie-40gb", 40960): 39.49,
     ("b200-sxm-180gb", 183359): 178.36,
     ("rtx-3090", 24576): 23.58,
-    ("rtx-4090", 24564): 23.55,
+    ("rtx-4090", 24564): 23.64,
     ("rtx-5090", 32607): 31.36,
     ("rtx-a6000", 49140): 47.43,
-    ("l4", 23034): 22.05,
+    ("l4", 23034): 22.03,
     ("l40s", 46068): 44.42,
     ("a10g", 23028): 22.06,
-    ("t4", 15360): 14.58,
+    ("t4", 15360): 14.56,
 }
 
 

@@ -72,7 +72,7 @@ class VllmDeployment(Deployment):
 
     def _settings(self) -> Settings:
         r = self.request
-        tokens, sequences = default_batch(self.device)
+        tokens, sequences = default_batch(self.device, self.minor)
         tokens = r.max_num_batched_tokens or tokens
         sequences = r.max_num_seqs or min(sequences, tokens)
         if r.max_num_batched_tokens is None:
@@ -353,7 +353,7 @@ class VllmDeployment(Deployment):
 
     def longest(self) -> int:
         """As at the length from which a step is full: fewer tokens a step only leave more room."""
-        full = ceil(default_batch(self.device)[0] / self.settings.sequences)
+        full = ceil(default_batch(self.device, self.minor)[0] / self.settings.sequences)
         if self.request.max_num_batched_tokens is None and self.length < full:
             return VllmDeployment(replace(self.request, sequence_length=full)).longest()
         return super().longest()

@@ -28,10 +28,15 @@ class Settings:
     second_runner: bool
 
 
-def default_batch(device: Device) -> tuple[int, int]:
-    """Tokens and sequences of a step where nothing is asked (`EngineArgs.get_batch_defaults`, server)."""
-    if device.total >= 160 * GIB:
+def default_batch(device: Device, minor: int) -> tuple[int, int]:
+    """Tokens and sequences of a step where nothing is asked (`EngineArgs.get_batch_defaults`, server).
+
+    Cards from 160 GiB on have a tier of their own from 0.28; 0.33 keeps the GB10 (12.1) among the small.
+    """
+    if device.total >= 160 * GIB and minor >= 28:
         return 16384, 1024
+    if minor >= 33 and device.capability == (12, 1):
+        return 2048, 256
     if device.total >= 70 * GIB and "a100" not in device.name:
         return 8192, 1024
     return 2048, 256

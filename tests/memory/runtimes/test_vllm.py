@@ -47,9 +47,10 @@ def test_the_sampler_of_each_version_decides_the_peak(version: str, peak: float)
 
 
 def test_defaults_follow_the_card_and_the_version() -> None:
-    assert default_batch(device_of(gpu())) == (8192, 1024)
-    assert default_batch(device_of(gpu("a100-sxm-80gb"))) == (2048, 256)
-    assert default_batch(device_of(gpu("b200-sxm-180gb"))) == (16384, 1024)
+    assert default_batch(device_of(gpu()), 19) == (8192, 1024)
+    assert default_batch(device_of(gpu("a100-sxm-80gb")), 33) == (2048, 256)
+    assert default_batch(device_of(gpu("b200-sxm-180gb")), 27) == (8192, 1024)
+    assert default_batch(device_of(gpu("b200-sxm-180gb")), 28) == (16384, 1024)
     for version, share in (("0.19", 0.9), ("0.20", 0.92)):
         assert (
             estimate_inference(ask("Qwen3-8B", backend_version=version)).parameters["gpu_memory_utilization"]
