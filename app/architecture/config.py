@@ -231,7 +231,9 @@ class Config:
 
     @property
     def tied(self) -> bool:
-        """Whether the head reuses the embedding."""
+        """Whether the head reuses the embedding (`tie_embedding` in LFM2's files)."""
+        if self.data.get("tie_embedding") is not None:
+            return self.flag("tie_embedding")
         return self.flag("tie_word_embeddings")
 
     def layer_types(self, otherwise: Sequence[str]) -> list[str]:
