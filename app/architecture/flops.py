@@ -31,8 +31,7 @@ def operation_flops(op: Operation, extents: Extents, *, causal: bool = False) ->
         case Attention():
             return attention_flops(op, extents, causal)
         case Index():
-            pairs = extents.rows(op.output.axis) * (extents.keys // op.ratio)
-            return 2 * pairs * op.heads * (op.key_dim + op.weighed)
+            return index_flops(op, extents)
         case Experts():
             matrices = op.matrices or (3 if op.gated else 2)
             run = op.count if op.every else op.top_k
@@ -53,9 +52,28 @@ def linear_flops(op: Linear, extents: Extents) -> int:
 def convolution_flops(op: Convolution, extents: Extents) -> int:
     """2 x outputs x kernel x channels of a group; a causal one also makes the kernel - 1 outputs cut off."""
     outputs = extents.elements(op.output)
-    if op.state and extents.length > 1:
+    if op.state and op.cut and extents.length > 1:
         outputs += extents.batch * (op.kernel - 1) * op.output.width
     return 2 * outputs * op.kernel * op.channels_in // op.groups
+
+
+def index_flops(op: Index, extents: Extents) -> int:
+    """Scores of every query with every entry (or with those before it), and the weighed sum over heads."""
+    pairs = extents.rows(op.output.axis) * (extents.keys // op.ratio)
+    if op.causal:
+        before = entries_before(extents.keys - extents.length, op.ratio)
+        pairs = extents.batch * (entries_before(extents.keys, op.ratio) - before)
+    return 2 * pairs * op.heads * (op.key_dim + op.weighed)
+
+
+def entries_before(tokens: int, ratio: int) -> int:
+    """Entries that all queries up to `tokens` see together, one more after every `ratio` tokens.
+
+    >>> entries_before(8, 4)  # the 4th to the 7th see one, the 8th sees two
+    6
+    """
+    whole, rest = divmod(tokens, ratio)
+    return whole * (whole - 1) // 2 * ratio + whole * (rest + 1)
 
 
 def attention_flops(op: Attention, extents: Extents, causal: bool) -> int:

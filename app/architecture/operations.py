@@ -271,7 +271,8 @@ class Index(Operation):
     """Scores of a sparse-attention indexer: `heads` narrow queries over one key per token, in 32 bits,
     and the choice of `top_k` tokens (or blocks of `block` tokens) that attention then looks at.
 
-    `ratio`: tokens that were compressed into one key.
+    `ratio`: tokens that were compressed into one key. `causal`: a query is held against the entries before
+    it only.
     """
 
     heads: int = 0
@@ -280,6 +281,7 @@ class Index(Operation):
     block: int = 1
     ratio: int = 1
     weighed: bool = True  # heads weighed and summed; else each head chooses by itself
+    causal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,7 @@ class Convolution(Operation):
     """A convolution: depthwise causal ones of recurrent mixers, patch embeddings, audio stems.
 
     `kernel` elements are read per output element and input channel of its group; `state` is what a
-    causal one remembers.
+    causal one remembers; `cut`: plain PyTorch makes kernel - 1 outputs too many, and cuts them off.
     """
 
     channels_in: int = 0
@@ -328,6 +330,7 @@ class Convolution(Operation):
     kernel: int = 1
     groups: int = 1
     state: State | None = None
+    cut: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,5 +386,3 @@ class Experts(Operation):
 @dataclass(frozen=True, slots=True)
 class Hold(Operation):
     """Parameters or buffers that a module owns besides its operations (scales, tables, unused weights)."""
-
-

@@ -132,17 +132,29 @@ class Trace:
         shape = stored or ((width, fan_out) if transposed else (fan_out, width // groups))
         weight_name = f"{name}.weight" if module else name
         parameters = [
-            self.parameter(weight_name, shape, role, split=split, tied=tied, transposed=transposed, dtype=dtype)
+            self.parameter(
+                weight_name, shape, role, split=split, tied=tied, transposed=transposed, dtype=dtype
+            )
         ]
         if bias:
             bias_split = split if split and split.dim == 0 else None
             bias_name = f"{name}.bias" if module else f"{name}_bias"
             parameters.append(self.parameter(bias_name, (fan_out,), Role.BIAS, split=bias_split, dtype=dtype))
-        rows = x.width // width if width else 1  # a wider tensor is several rows side by side (per-head projections)
+        rows = (
+            x.width // width if width else 1
+        )  # a wider tensor is several rows side by side (per-head projections)
         out = self.tensor(fan_out * max(1, rows), axis or x.axis)
         return self._add(
             Linear(
-                self.path(name), (x,), (out,), tuple(parameters), width, fan_out, module, groups, role is Role.HEAD
+                self.path(name),
+                (x,),
+                (out,),
+                tuple(parameters),
+                width,
+                fan_out,
+                module,
+                groups,
+                role is Role.HEAD,
             )
         )
 
@@ -174,13 +186,25 @@ class Trace:
         own = f"{name}." if name else ""  # a norm that is the whole block has no name in it
         parameters: list[Parameter] = []
         if weight:
-            parameters.append(self.parameter(f"{own}weight", shape or (width,), Role.NORM, dtype=dtype, split=split))
+            parameters.append(
+                self.parameter(f"{own}weight", shape or (width,), Role.NORM, dtype=dtype, split=split)
+            )
         if bias if bias is not None else (style in ("layer", "layer_one_plus") and weight):
-            parameters.append(self.parameter(f"{own}bias", shape or (width,), Role.NORM, dtype=dtype, split=split))
+            parameters.append(
+                self.parameter(f"{own}bias", shape or (width,), Role.NORM, dtype=dtype, split=split)
+            )
         inputs = (x,) if gate is None else (x, gate)
         out = self.tensor(x.width, x.axis)
         return self._add(
-            Norm(self.path(name), inputs, (out,), tuple(parameters), style, width, max(1, x.width // width if width else 1))
+            Norm(
+                self.path(name),
+                inputs,
+                (out,),
+                tuple(parameters),
+                style,
+                width,
+                max(1, x.width // width if width else 1),
+            )
         )
 
     def embedding(
@@ -196,7 +220,9 @@ class Trace:
         split: Split | None = None,
     ) -> Tensor:
         """Rows of a table looked up by integers."""
-        weight = self.parameter(f"{name}.weight" if module else name, (rows, width), role, tied=tied, split=split)
+        weight = self.parameter(
+            f"{name}.weight" if module else name, (rows, width), role, tied=tied, split=split
+        )
         out = self.tensor(width, axis)
         return self._add(Embedding(self.path(name), (), (out,), (weight,), rows, width))
 
@@ -213,6 +239,7 @@ class Trace:
         channels_in: int | None = None,
         state: State | None = None,
         split: Split | None = None,
+        cut: bool = True,
         per_row: int = 1,
     ) -> Tensor:
         """A convolution over `kernel` extents; depthwise when `groups` equals the channels.
@@ -230,7 +257,16 @@ class Trace:
         out = self.tensor(channels_out * per_row, axis or x.axis)
         return self._add(
             Convolution(
-                self.path(name), (x,), (out,), tuple(parameters), channels_in, channels_out, reach, groups, state
+                self.path(name),
+                (x,),
+                (out,),
+                tuple(parameters),
+                channels_in,
+                channels_out,
+                reach,
+                groups,
+                state,
+                cut,
             )
         )
 
@@ -240,7 +276,9 @@ class Trace:
 
     # --- operations without parameters -------------------------------------------------------
 
-    def elementwise(self, kind: str, *inputs: Tensor, width: int | None = None, dropout: float = 0.0) -> Tensor:
+    def elementwise(
+        self, kind: str, *inputs: Tensor, width: int | None = None, dropout: float = 0.0
+    ) -> Tensor:
         """A function of every element of the inputs, as wide as the widest."""
         widest = max(inputs, key=lambda tensor: (tensor.axis is Axis.TOKENS, tensor.width))
         out = self.tensor(width or widest.width, widest.axis)
@@ -264,7 +302,9 @@ class Trace:
         self.operations.append(View("", (x,), outputs, (), kind))
         return list(outputs)
 
-    def view(self, x: Tensor, width: int | None = None, axis: Axis | None = None, kind: str = "reshape") -> Tensor:
+    def view(
+        self, x: Tensor, width: int | None = None, axis: Axis | None = None, kind: str = "reshape"
+    ) -> Tensor:
         """The same memory with other rows."""
         return self._add(View("", (x,), (self.tensor(width or x.width, axis or x.axis, of=x),), (), kind))
 
@@ -280,7 +320,15 @@ class Trace:
         """
         out = self.tensor(2 * x.width if head_dim == 1 else x.width, x.axis)
         return self._add(
-            Rotary("", (x,), (out,), (), x.width // head_dim, head_dim, head_dim if rotary_dim is None else rotary_dim)
+            Rotary(
+                "",
+                (x,),
+                (out,),
+                (),
+                x.width // head_dim,
+                head_dim,
+                head_dim if rotary_dim is None else rotary_dim,
+            )
         )
 
     def attention(
@@ -322,19 +370,48 @@ class Trace:
         """
         value_dim = value_dim or key_dim
         cache = kept or (
-            KeyValueCache(kv_heads, key_dim, 0 if shared_values else value_dim, window, chunk, latent_parts, cross,
-                          indexer_dim, indexer_dtype, kept_heads=kept_heads, compressed=compressed,
-                          positions=positions)  # fmt: skip
+            KeyValueCache(
+                kv_heads,
+                key_dim,
+                0 if shared_values else value_dim,
+                window,
+                chunk,
+                latent_parts,
+                cross,
+                indexer_dim,
+                indexer_dtype,
+                kept_heads=kept_heads,
+                compressed=compressed,
+                positions=positions,
+            )
             if cached
             else None
         )
         out = self.tensor(heads * value_dim, q.axis)
         return self._add(
             Attention(
-                self.path(""), (q, k, v), (out,), (sinks,) if sinks else (), heads, kv_heads, key_dim, value_dim,
-                window, chunk, causal, cross, sinks is not None, softcap, bias, float32_softmax, dropout, cache,
-                float32_scores, compressed[0].rate if compressed else 0, broadcast,
-            )  # fmt: skip
+                self.path(""),
+                (q, k, v),
+                (out,),
+                (sinks,) if sinks else (),
+                heads,
+                kv_heads,
+                key_dim,
+                value_dim,
+                window,
+                chunk,
+                causal,
+                cross,
+                sinks is not None,
+                softcap,
+                bias,
+                float32_softmax,
+                dropout,
+                cache,
+                float32_scores,
+                compressed[0].rate if compressed else 0,
+                broadcast,
+            )
         )
 
     def index(
@@ -349,12 +426,25 @@ class Trace:
         block: int = 1,
         ratio: int = 1,
         product: bool = True,
+        causal: bool = False,
     ) -> Tensor:
         """The tokens that an indexer chooses for each query, as indices."""
         out = self.tensor(top_k, q.axis)
         inputs = (q, k) if weights is None else (q, k, weights)
         return self._add(
-            Index(self.path(""), inputs, (out,), (), heads, key_dim, top_k, block, ratio, product and weights is not None)
+            Index(
+                self.path(""),
+                inputs,
+                (out,),
+                (),
+                heads,
+                key_dim,
+                top_k,
+                block,
+                ratio,
+                product and weights is not None,
+                causal,
+            )
         )
 
     def scan(
@@ -375,12 +465,23 @@ class Trace:
         out = self.tensor(width, inputs[0].axis)
         return self._add(
             Scan(
-                self.path(""), tuple(inputs), (out,), tuple(parameters), kind, heads, key_dim, value_dim, groups,
-                chunk, states,
-            )  # fmt: skip
+                self.path(""),
+                tuple(inputs),
+                (out,),
+                tuple(parameters),
+                kind,
+                heads,
+                key_dim,
+                value_dim,
+                groups,
+                chunk,
+                states,
+            )
         )
 
-    def route(self, scores: Tensor, experts: int, top_k: int, *extra: Parameter, scoring: str = "softmax") -> Tensor:
+    def route(
+        self, scores: Tensor, experts: int, top_k: int, *extra: Parameter, scoring: str = "softmax"
+    ) -> Tensor:
         """The `top_k` experts of each token, by their scores; gives the chosen weights."""
         out = self.tensor(top_k, scores.axis)
         return self._add(Route(self.path(""), (scores,), (out,), extra, experts, top_k, scoring))
@@ -406,7 +507,18 @@ class Trace:
         made = self.tensor(out or x.width, x.axis)
         return self._add(
             Experts(
-                self.path(""), (x, weights), (made,), tuple(parameters), count, top_k, x.width, width, gated,
-                activation, biased, matrices, every,
-            )  # fmt: skip
+                self.path(""),
+                (x, weights),
+                (made,),
+                tuple(parameters),
+                count,
+                top_k,
+                x.width,
+                width,
+                gated,
+                activation,
+                biased,
+                matrices,
+                every,
+            )
         )

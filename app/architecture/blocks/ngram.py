@@ -96,7 +96,7 @@ def ngram_layer(t: Trace, x: Tensor, n: NGrams, *, module: str = "ple") -> Tenso
         normed = t.norm("norm_conv", gated, style="rms_one_plus", width=hidden, shape=(x.width,))
         state = State("conv", (x.width, n.reach))
         inside = t.convolution(
-            "conv1d", normed, x.width, kernel=(n.kernel,), groups=x.width, bias=False, state=state
+            "conv1d", normed, x.width, kernel=(n.kernel,), groups=x.width, bias=False, state=state, cut=False
         )
         return t.add(gated, t.elementwise("silu", inside))
 

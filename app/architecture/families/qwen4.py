@@ -54,7 +54,15 @@ def block_indexer(c: Config) -> Callable[[Trace, Tensor], Tensor]:
             q = turn_heads(t, t.norm("q_layernorm", q, style=STYLE, width=dim), dim, None)
             k = turn_heads(t, t.norm("k_layernorm", k, style=STYLE), dim, None)
             return t.index(
-                q, k, None, heads=heads, key_dim=dim, top_k=budget // ratio, block=ratio, ratio=ratio
+                q,
+                k,
+                None,
+                heads=heads,
+                key_dim=dim,
+                top_k=budget // ratio,
+                block=ratio,
+                ratio=ratio,
+                causal=True,
             )
 
     return write
