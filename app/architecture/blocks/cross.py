@@ -18,6 +18,7 @@ def cross_attention(
     out_bias: bool | None = None,
     qk_norm: str | None = None,
     qk_style: str = "rms",
+    qk_names: tuple[str, str] = ("q_norm", "k_norm"),
     axis: Axis = Axis.SOURCE,
     out: int | None = None,
 ) -> Tensor:
@@ -34,7 +35,7 @@ def cross_attention(
         v = t.linear(names[2], seen, shape.value_width, bias=bias, split=kv_split)
         if qk_norm:
             width = shape.head_dim if qk_norm == "head" else None
-            q, k = t.norm("q_norm", q, style=qk_style, width=width), t.norm("k_norm", k, style=qk_style, width=width)
+            q, k = (t.norm(name, x, style=qk_style, width=width) for name, x in zip(qk_names, (q, k), strict=True))
         mixed = t.attention(
             q, k, v, heads=shape.heads, kv_heads=shape.kv_heads, key_dim=shape.head_dim, value_dim=shape.value_dim,
             causal=False, cross=True, dropout=shape.dropout, cached=shape.cached, softcap=shape.softcap,

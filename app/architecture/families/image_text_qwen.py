@@ -17,6 +17,13 @@ body("glm4v_moe_text")(glm4_moe)
 FORWARDED = {"glm4v", "glm4v_moe", "glm_ocr"}  # tied by the text's own word too
 
 
+@body("qwen3_omni_moe_text")
+def omni_text(c: Config, m: ModelBuilder) -> None:
+    """Qwen 3 with experts; a window, where stated, holds for all layers."""
+    has_window = c.get("sliding_window") is not None
+    qwen3_moe(Config({**c.data, "use_sliding_window": has_window}, c.model_type, c.path), m)
+
+
 @body("glm4v_text", "glm_ocr_text")
 def glm4v_text(c: Config, m: ModelBuilder) -> None:
     """GLM-4's layers; GLM-4V's have biases, GLM-OCR's none."""

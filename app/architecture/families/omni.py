@@ -41,16 +41,16 @@ def omni_audio(c: Config, m: ModelBuilder) -> None:
     m.notes["audio"] = {"window": 2 * c.size("n_window")}
 
 
-@family("qwen2_5_omni_thinker")
+@family("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker")
 def thinker(c: Config, m: ModelBuilder) -> None:
-    """Qwen2.5-Omni (arXiv 2503.20215) without the talker."""
+    """Qwen2.5-Omni and Qwen3-Omni (arXiv 2503.20215, 2509.17765) without the talker."""
     see(c, m, "model.audio_tower", "audio_config", component="audio")
     see(c, m, "model.visual")
     text = language(c, m)
     logits(c, m, text)
 
 
-@tower("qwen3_asr_encoder")
+@tower("qwen3_asr_encoder", "qwen3_omni_moe_audio_encoder")
 def qwen3_audio(c: Config, m: ModelBuilder) -> None:
     """Three convolutions over mel frames, then Whisper's layers."""
     width, middle = c.size("d_model"), c.size("downsample_hidden_size")
@@ -67,6 +67,9 @@ def qwen3_audio(c: Config, m: ModelBuilder) -> None:
     m.single("audio", write)
     encoder(c, m, Line(pre=True))
     m.single("audio", lambda t: t.norm("ln_post", t.input(width, Axis.SOURCE), style="layer"))
+    if c.model_type == "qwen3_omni_moe_audio_encoder":
+        m.single("audio", lambda t: two_layers(t, t.input(width, Axis.SOURCE), ("proj1", "proj2"), width,
+                                               c.size("output_dim"), "gelu"))  # fmt: skip
 
 
 @family("qwen3_asr")

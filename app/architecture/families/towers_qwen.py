@@ -83,15 +83,22 @@ def qwen2_5_vl(c: Config, m: ModelBuilder) -> None:
 
 def merger3(t: Trace, c: Config, *, norm_last: bool) -> Tensor:
     """Norm before (or after) four patches become one, then two linear layers."""
+    norm, names = ("ln_q", ("mlp.0", "mlp.2")) if hears(c) else ("norm", ("linear_fc1", "linear_fc2"))
     x = t.input(c.hidden, Axis.PATCHES)
     if norm_last:
-        x = t.norm("norm", merged(t, x, square(c)), style="layer")
+        x = t.norm(norm, merged(t, x, square(c)), style="layer")
     else:
-        x = merged(t, t.norm("norm", x, style="layer"), square(c))
-    return two_layers(t, x, ("linear_fc1", "linear_fc2"), x.width, c.size("out_hidden_size"), "gelu")
+        x = merged(t, t.norm(norm, x, style="layer"), square(c))
+    return two_layers(t, x, names, x.width, c.size("out_hidden_size"), "gelu")
 
 
-@tower("qwen3_vl_vision", "qwen3_vl_moe_vision", "qwen3_5_vision", "qwen3_5_moe_vision", "qwen4_exp_vision")
+def hears(c: Config) -> bool:
+    """Qwen3-Omni's tower, whose mergers have other names."""
+    return c.model_type == "qwen3_omni_moe_vision_encoder"
+
+
+@tower("qwen3_vl_vision", "qwen3_vl_moe_vision", "qwen3_5_vision", "qwen3_5_moe_vision", "qwen4_exp_vision",
+       "qwen3_omni_moe_vision_encoder")  # fmt: skip
 def qwen3_vl(c: Config, m: ModelBuilder) -> None:
     """Qwen3-VL (arXiv 2511.21631): learned positions beside rotary ones; some layers feed the decoder's first."""
     heads = both_ways(divided(c, c.hidden), c.hidden, turned=True)
@@ -110,7 +117,7 @@ def qwen3_vl(c: Config, m: ModelBuilder) -> None:
     m.single("vision", lambda t: merger3(t, c, norm_last=False), name="merger")
     if deep:
         m.stack(len(deep), lambda t, x: merger3(t, c, norm_last=True), width=c.hidden,
-                name="deepstack_merger_list.{}", axis=Axis.PATCHES)  # fmt: skip
+                name="merger_list.{}" if hears(c) else "deepstack_merger_list.{}", axis=Axis.PATCHES)  # fmt: skip
     note(c, m)
 
 
