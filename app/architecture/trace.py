@@ -502,8 +502,10 @@ class Trace:
         out: int | None = None,
         every: bool = False,
     ) -> Tensor:
-        """Each token through its `top_k` of `count` feed-forward experts of inner size `width`, or through one
-        matrix of each (`matrices` = 1, `out` elements then)."""
+        """Each token through its `top_k` of `count` feed-forward experts of inner size `width`.
+
+        `matrices` = 1: through one matrix of each, `out` elements then.
+        """
         made = self.tensor(out or x.width, x.axis)
         return self._add(
             Experts(
