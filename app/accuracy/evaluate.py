@@ -19,6 +19,7 @@ OVERHEAD_PARTS: Final = ("activation_peak_gib", "cuda_graph_gib", "non_torch_gib
 IN_VIEW: Final[Mapping[str, frozenset[str]]] = {
     "activation_peak_gib": frozenset({"llmd-planner-v0.19-h100"}),
     "cuda_graph_gib": frozenset({"llmd-planner-v0.19-h100", "llmd-planner-v0.11-h100"}),
+    "cuda_graph_estimate_gib": frozenset({"llmd-planner-v0.19-h100"}),
     "non_torch_gib": frozenset(
         {"llmd-planner-v0.19-h100", "llmd-planner-v0.11-h100", "llmd-planner-version-sweep"}
     ),

@@ -28,6 +28,7 @@ RECURRENT: Final = 6  # convolution, gates, chunked scan, gated norm instead of 
 
 NODE_BYTES: Final = 12_900  # of one kernel in one graph, from dense models on H100 at 0.19
 EARLY_NODE_BYTES: Final = 2_600  # the same at 0.11
+SEGMENT_BYTES: Final = 2**21  # what the driver takes at a time
 BASE_BYTES: Final = round(0.138 * GIB)
 SPLITS: Final = 32  # flash_attn_max_num_splits_for_cuda_graph
 KEPT_ACTIVATIONS: Final = 1.93  # copies of the largest size's activations
@@ -75,6 +76,23 @@ def _is_linear(op: object) -> bool:
     return isinstance(op, Linear) and bool(op.parameters) and op.parameters[0].role is Role.LINEAR
 
 
+def estimated(sizes: tuple[int, ...], nodes: int, widths: Widths, attention: str) -> int:
+    """What `profile_cudagraph_memory` (0.18 on) makes of two trial captures of each mode [bytes].
+
+    The first holds the split accumulators; the second takes the driver's next segments of 2 MiB for its
+    nodes, and is taken for every size that follows, of piecewise and of full graphs.
+    """
+    if not sizes:
+        return 0
+    segments = -(-nodes * NODE_BYTES // SEGMENT_BYTES)
+    return accumulators(sizes[-1], widths, attention) + 2 * (len(sizes) - 1) * segments * SEGMENT_BYTES
+
+
+def accumulators(largest: int, widths: Widths, attention: str) -> int:
+    """Partial results of FlashAttention 3's splits, float32, for the largest size [bytes]."""
+    return SPLITS * largest * widths.attended * 4 if attention == "flash_attention_3" else 0
+
+
 def captured(minor: int, sizes: tuple[int, ...], nodes: int, widths: Widths, attention: str) -> int:
     """Bytes that capturing takes: nodes of piecewise and full graphs, split accumulators, activations."""
     if not sizes:
@@ -83,5 +101,5 @@ def captured(minor: int, sizes: tuple[int, ...], nodes: int, widths: Widths, att
     kept = round(KEPT_ACTIVATIONS * largest * 2 * (widths.feed_forward + 4 * widths.hidden))
     if minor < 18:
         return 2 * len(sizes) * nodes * EARLY_NODE_BYTES + kept
-    accumulators = SPLITS * largest * widths.attended * 4 if attention == "flash_attention_3" else 0
-    return BASE_BYTES + 2 * len(sizes) * nodes * NODE_BYTES + accumulators + kept
+    held = accumulators(largest, widths, attention)
+    return BASE_BYTES + 2 * len(sizes) * nodes * NODE_BYTES + held + kept

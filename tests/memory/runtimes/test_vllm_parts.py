@@ -6,7 +6,7 @@ from app.memory.activations import widths
 from app.memory.runtimes.device import ASSUMED
 from app.memory.runtimes.multimodal import multimodal_bytes
 from app.memory.runtimes.rope import rope_tables
-from app.memory.runtimes.vllm_graphs import capture_sizes, kernels, layer_kernels
+from app.memory.runtimes.vllm_graphs import capture_sizes, estimated, kernels, layer_kernels
 from app.memory.runtimes.vllm_profile import Run, experts_workspace, forward_bytes, sampler_bytes
 from app.parallelism import Layout, stages
 
@@ -45,6 +45,16 @@ def test_capture_sizes_are_51_up_to_512() -> None:
     assert [len(capture_sizes(19, 1024, 8192, cap)) for cap in (512, 1024)] == [51, 83]
     assert capture_sizes(19, 2, 8192, 512) == (1, 2, 4)
     assert capture_sizes(19, 1, 8192, 512) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "gib"),
+    [("Qwen3-14B", 0.90), ("Qwen3-8B", 0.84), ("Qwen2.5-7B-Instruct", 0.61), ("gemma-2-2b", 0.52)],
+)
+def test_the_engines_own_estimate_of_graphs_moves_in_driver_segments(name: str, gib: float) -> None:
+    stage = stages(architecture(name).sections, 1)[0]
+    found = estimated(capture_sizes(19, 1024, 8192, 512), kernels(stage), of(name), "flash_attention_3")
+    assert found / GIB == pytest.approx(gib, abs=0.006)
 
 
 def test_layers_with_experts_or_latents_run_more_kernels() -> None:
