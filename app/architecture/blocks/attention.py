@@ -183,6 +183,7 @@ def grouped(
     gate: str | None = None,
     gate_width: int | None = None,
     gate_kind: str = "sigmoid",
+    gate_bias: str | None = None,
     gate_bias: bool = False,
     indexer_dim: int = 0,
 ) -> Tensor:
