@@ -183,8 +183,8 @@ def grouped(
     gate: str | None = None,
     gate_width: int | None = None,
     gate_kind: str = "sigmoid",
-    gate_bias: str | None = None,
     gate_bias: bool = False,
+    head_bias: str | None = None,
     indexer_dim: int = 0,
 ) -> Tensor:
     """Separate query, key, value and output projections.
@@ -195,7 +195,8 @@ def grouped(
     three projections, `query_scale` multiplies queries by a factor of their position,
     `value_scale` values and
     `key_scale` keys by a constant. `gate` names a projection of the input whose sigmoid (or
-    `gate_kind`) scales the output, every element of it or (`gate_width` = heads) every head.
+    `gate_kind`) scales the output, every element of it or (`gate_width` = heads) every head;
+    `head_bias` names a number for each head that is added before.
     `indexer_dim`: keys of an indexer kept beside the cache.
     """
     q_name, k_name, v_name, o_name = names
@@ -236,6 +237,9 @@ def grouped(
             scores = t.linear(
                 gate, x, gate_width or shape.out_width, bias=gate_bias, split=column(shape.heads)
             )
+            if head_bias:
+                t.hold(t.parameter(head_bias, (shape.heads,), Role.BIAS, split=column(shape.heads)))
+                scores = t.elementwise("add", scores)
             out = t.multiply(out, t.elementwise(gate_kind, scores))
         return t.linear(
             o_name, out, width or x.width, bias=bias if out_bias is None else out_bias, split=row(shape.heads)

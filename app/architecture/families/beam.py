@@ -36,7 +36,7 @@ def beam(c: Config, m: ModelBuilder) -> None:
             qk_norm="head",
             qk_style=STYLE,
             gate="gate_proj",
-            gate_bias="gate_bias",
+            head_bias="gate_bias",
             query_scale=still,
         )
 
