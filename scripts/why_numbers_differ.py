@@ -65,7 +65,8 @@ class Case:
         return f"{value:,.0f} {self.unit}" if value >= 1000 else f"{value:.2f} {self.unit}"
 
     def _off(self, value: float) -> str:
-        return f"{round(100 * (value / self.true - 1), 1) + 0.0:+.1f} %".replace("-0.0", "0.0").replace("+0.0", "0.0")
+        percent = round(100 * (value / self.true - 1), 1)
+        return f"{percent:+.1f} %" if percent else "0.0 %"
 
 
 def estimate(client: FlaskClient, **values: Any) -> Mapping[str, int]:
@@ -99,8 +100,8 @@ def cases(client: FlaskClient, models: ModelRegistry) -> Iterator[Case]:
         131_078,
         "bytes",
         f"KV pool over KV tokens in a {SWEEP}: 131,078 to 131,082, rounded pool size",
-        "Grouped-query attention keeps 8 key-value heads, not 32: the cache is 2 × layers × key-value heads × "
-        "head width × bytes. The head width is its own field and need not be hidden size over heads.",
+        "Grouped-query attention keeps 8 key-value heads, not 32: the cache is 2 × layers × key-value heads "
+        "× head width × bytes. The head width is its own field and need not be hidden size over heads.",
     )
     yield Case(
         "A latent cache divided by tensor parallelism",
@@ -123,8 +124,8 @@ def cases(client: FlaskClient, models: ModelRegistry) -> Iterator[Case]:
         2.21,
         "GiB",
         f"torch peak memory increase in a {SWEEP}",
-        "The peak that vLLM profiles is mostly its sampler's: logits of `max_num_seqs` sequences over the whole "
-        "vocabulary in several copies. Weights do not enter: Qwen3-0.6B peaked at 5.56 GiB over 1.12 GiB of "
+        "The peak that vLLM profiles is mostly its sampler's: logits of `max_num_seqs` sequences over the "
+        "whole vocabulary in several copies. Weights do not enter: Qwen3-0.6B peaked at 5.56 GiB over 1.12 GiB of "
         "weights in vLLM 0.11.",
     )
     small = estimate(client, model_name="Qwen3-0.6B", backend_version="0.11", gpu_memory_utilization=0.9,
@@ -138,8 +139,8 @@ def cases(client: FlaskClient, models: ModelRegistry) -> Iterator[Case]:
         1.12 + 5.56,
         "GiB",
         "vLLM 0.11 start-up log on an H100 (llm-d-planner, docs/empirical-vllm-memory-results.md)",
-        "What comes on top of the weights depends on the runtime, its version, the vocabulary, the batch and the "
-        "length, and not on the weights.",
+        "What comes on top of the weights depends on the runtime, its version, the vocabulary, the batch and "
+        "the length, and not on the weights.",
     )
     yield Case(
         "LoRA as 2 × rank / hidden size of the parameters",
@@ -163,8 +164,8 @@ def cases(client: FlaskClient, models: ModelRegistry) -> Iterator[Case]:
         5.38,
         "GiB",
         f"weights of Meta-Llama-3.1-8B-Instruct-quantized.w4a16 in a {SWEEP}",
-        "Scales and zero points come on top of the four bits, and embeddings, head and norms stay 16-bit: with a "
-        "vocabulary of 128,256 those are 2.1 GB by themselves.",
+        "Scales and zero points come on top of the four bits, and embeddings, head and norms stay 16-bit: with "
+        "a vocabulary of 128,256 those are 2.1 GB by themselves.",
     )
 
 
@@ -176,7 +177,7 @@ def page() -> str:
     intro = (
         "# Why our numbers differ\n\n"
         "Six formulas that circulate, each with an example that was measured or counted. Written by\n"
-        "`scripts/why_numbers_differ.py`, which computes our figures; a test keeps this page in step with it.\n\n"
+        "`scripts/why_numbers_differ.py`, which computes our figures; a test keeps this page in step.\n\n"
     )
     return intro + written.rstrip() + "\n"
 
