@@ -17,8 +17,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
-from transformers import AutoModelForCausalLM
-from transformers import masking_utils
+from transformers import AutoModelForCausalLM, masking_utils
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 PHASES = ("forward", "loss", "backward", "optimizer_step")

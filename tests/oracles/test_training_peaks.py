@@ -1,7 +1,7 @@
 """Training peaks against torch's MemTracker, live: the same cases as the golden file, which this writes.
 
-    python -m tests.oracles.test_training_peaks            # measures every case and writes the golden file
-    pytest tests/oracles/test_training_peaks.py            # measures a sample and compares with our figures
+python -m tests.oracles.test_training_peaks            # measures every case and writes the golden file
+pytest tests/oracles/test_training_peaks.py            # measures a sample and compares with our figures
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ LORA = {"r": 16, "target_modules": "all-linear"}
 ATTENTION_LORA = {"r": 8, "target_modules": ["q_proj", "v_proj"]}
 
 
-def llama_like(model_type: str, hidden: int, inner: int, layers: int, heads: int, kv: int, **more: Any) -> dict[str, Any]:
+def llama_like(
+    model_type: str, hidden: int, inner: int, layers: int, heads: int, kv: int, **more: Any
+) -> dict[str, Any]:
     """The usual field names."""
     return {
         "model_type": model_type, "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers,
@@ -97,7 +99,14 @@ WIDE: list[dict[str, Any]] = [
 ADAPTED: list[dict[str, Any]] = [
     {"batch": 4, "length": 1024, "lora": LORA, "checkpointing": True},
     {"batch": 1, "length": 1024, "attention": "eager", "lora": ATTENTION_LORA},
-    {"batch": 1, "length": 2048, "dtype": "float32", "autocast": True, "checkpointing": True, "optimizer": "sgd"},
+    {
+        "batch": 1,
+        "length": 2048,
+        "dtype": "float32",
+        "autocast": True,
+        "checkpointing": True,
+        "optimizer": "sgd",
+    },
     {"batch": 8, "length": 256, "optimizer": "sgd"},
 ]
 
@@ -123,7 +132,9 @@ def cases() -> Iterator[tuple[str, Case]]:
 def write() -> None:
     """Measure every case that the golden file lacks, and write it."""
     rows = json.loads(GOLDEN.read_text(encoding="utf-8")) if GOLDEN.exists() else []
-    known = {json.dumps({k: v for k, v in row.items() if k != "measured"}, sort_keys=True): row for row in rows}
+    known = {
+        json.dumps({k: v for k, v in row.items() if k != "measured"}, sort_keys=True): row for row in rows
+    }
     found = []
     for name, case in cases():
         row = {"name": name, **as_row(case)}
@@ -136,7 +147,9 @@ def write() -> None:
         GOLDEN.write_text(f"[\n{text}\n]\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "case"), list(cases())[::5], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "case"), list(cases())[::5], ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_peak_is_the_trackers(name: str, case: Case) -> None:
     measured = peak(case)
     ours = predicted(as_row(case))

@@ -94,8 +94,7 @@ def math(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Valu
     tape, item, pairs = low.tape, q.item, shape.heads * PAIRS
     q, k, v = tape.cast(q, 4), tape.cast(k, 4), tape.cast(v, 4)
     if shape.groups > 1:
-        k = tape.expand(k, shape.heads * shape.key_dim * TOKENS)
-        v = tape.expand(v, shape.heads * shape.value_dim * TOKENS)
+        k, v = repeat(low, k, shape, shape.key_dim), repeat(low, v, shape, shape.value_dim)
     scores = tape.scale(tape.products(batched(low, tape.scale(q)), batched(low, tape.scale(k)), pairs))
     probabilities = tape.unary(scores, saves="output")
     if op.dropout:

@@ -8,6 +8,7 @@ from ..requests import TrainingRequest
 from .advice import advice
 from .device import overhead
 from .follow import Held, follow
+from .operations_count import forward_flops
 from .setup import Question, Setup, Step, set_up
 from .solve import solve
 
@@ -60,6 +61,7 @@ def _extra(
     request = question.request
     architecture = request.model.architecture
     batch, length = request.batch_size, request.sequence_length
+    forward, causal = forward_flops(architecture, batch, length)
     return {
         "trainable_parameters": setup.trainable,
         "peak_phase": peak,
@@ -73,8 +75,8 @@ def _extra(
         },
         "timeline": [{"phase": name, "bytes": held.total} for name, held in phases.items()],
         "flops": {
-            "forward": _whole(architecture.forward_flops(batch, length)),
-            "forward_causal": _whole(architecture.forward_flops(batch, length, causal=True)),
+            "forward": _whole(forward),
+            "forward_causal": _whole(causal),
         },
         "global_batch_size": batch * request.data_parallel * request.gradient_accumulation_steps,
         "advice": advice(question, peak, phases[peak].total),

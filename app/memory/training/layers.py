@@ -25,6 +25,8 @@ class Cost:
     backward: tuple[Moment, ...]
     held: int = 0  # bytes that stay alive from here to the end of the step (logits)
     loss: tuple[Moment, ...] = ()
+    losing: tuple[Moment, ...] = ()  # the loss going forward
+    cached: int = 0  # 16-bit copies of weights that autocast keeps to the end of the forward pass
     leaving: int | None = None  # bytes per element of its output
 
 
@@ -110,7 +112,8 @@ def measure(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     walk.start_backward()
     walk.backward()
     leaving = tape.output.item if tape.output is not None else entering
-    return Cost(kept, walk.leaves, forward, undominated(walk.moments), leaving=leaving)
+    cached = low.cached if mode.checkpointing == "full" else 0
+    return Cost(kept, walk.leaves, forward, undominated(walk.moments), leaving=leaving, cached=cached)
 
 
 def undominated(moments: Sequence[Moment]) -> tuple[Moment, ...]:

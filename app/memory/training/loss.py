@@ -28,14 +28,16 @@ def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     walk = Walk(tape, mode.kernels.in_place, mode.accumulating)
     for value in tape.inputs:
         walk.hold(value.storage)
-    walk.hold(logits.storage)
+    walk.keep(logits.storage)
     walk.forward(0, split)
     forward = undominated(walk.moments)
     walk.moments = []
     walk.forward(split)
+    losing = undominated(walk.moments)
+    walk.moments = []
     for value in tape.inputs:
         walk.drop(value.storage)
-    kept = walk.kept
+    kept = walk.kept - logits.size
     walk.start_backward()
     walk.backward(split)
     during_loss = undominated(walk.moments)
@@ -43,7 +45,7 @@ def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     walk.note()
     walk.backward(0, split)
     backward = undominated(walk.moments)
-    return Cost(kept, walk.leaves, forward, backward, held=logits.size, loss=during_loss)
+    return Cost(kept, walk.leaves, forward, backward, held=logits.size, loss=during_loss, losing=losing)
 
 
 def measure_fused(place: Place, mode: Mode, entering: int | None = None) -> Cost:

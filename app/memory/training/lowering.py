@@ -148,6 +148,11 @@ class Lowering:
             self._casts[parameter.name] = copy
         return copy
 
+    @property
+    def cached(self) -> int:
+        """Bytes of the 16-bit weights that autocast keeps: only those of trained ones."""
+        return sum(copy.size for copy in self._casts.values() if copy.grad)
+
     def narrowed(self, x: Value) -> Value:
         """An operand of a matrix product: each product under autocast casts its own copy."""
         return self.tape.cast(x, self.mode.compute_item) if self.mode.autocast else x

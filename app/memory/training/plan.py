@@ -77,12 +77,14 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
         cost, start = costs[index], before[index]
         if index in ends:
             after_head = held if not cost.held else 0
-            forward.extend(_moved(cost.forward, start, 0))
+            copies = sum(earlier.cached for earlier in costs[: index + 1])
+            forward.extend(_moved(cost.forward, start, 0, copies))
+            loss.extend(_moved(cost.losing, start, 0, copies))
             loss.extend(_moved(cost.loss, start, 0))
             if sections[index].component == "embedding":
                 start = IDS
                 backward.extend(_meeting(cost, start + held, done) if tied else ())
-            backward.extend(_moved(cost.backward, start + after_head, done, kept=start + held))
+            backward.extend(_moved(cost.backward, start + after_head, done))
         done += behind.size(cost.gradients)
     return Plan(
         _instants(forward),
@@ -127,9 +129,11 @@ def _running(costs: Sequence[Cost], base: int) -> list[int]:
     return totals
 
 
-def _moved(moments: Sequence[Moment], start: int, gradients: int, kept: int | None = None) -> list[Moment]:
-    inside = start if kept is None else kept
-    return [Moment(m.total + start + gradients, m.kept + inside, m.gradients + gradients) for m in moments]
+def _moved(moments: Sequence[Moment], start: int, gradients: int, copies: int = 0) -> list[Moment]:
+    """Moments of a block where it stands: `start` is kept before it, and `copies` of weights beside."""
+    return [
+        Moment(m.total + start + gradients + copies, m.kept + start, m.gradients + gradients) for m in moments
+    ]
 
 
 def _meeting(cost: Cost, start: int, behind: int) -> list[Moment]:

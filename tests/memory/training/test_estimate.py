@@ -1,0 +1,158 @@
+"""What must hold of every answer, whatever the model."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.architecture import Architecture, read_config
+from app.errors import InvalidLayout, InvalidRequest
+from app.hardware import custom
+from app.memory.requests import Lora, Model, Offload, TrainingRequest
+from app.memory.training import estimate_training
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 8,
+    "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 32000,
+}  # fmt: skip
+
+
+@cache
+def llama() -> Architecture:
+    return read_config(LLAMA)
+
+
+def request(**fields: object) -> TrainingRequest:
+    return TrainingRequest(Model(llama(), "small"), **fields)  # type: ignore[arg-type]
+
+
+def total(**fields: object) -> int:
+    return estimate_training(request(**fields)).total
+
+
+def test_terms_add_up_to_the_peak_of_the_timeline() -> None:
+    estimate = estimate_training(request(batch_size=4))
+    terms = {term.name: term.bytes for term in estimate.fullest.terms}
+    timeline = {row["phase"]: row["bytes"] for row in estimate.extra["timeline"]}
+    assert estimate.total == sum(terms.values())
+    assert (
+        timeline[estimate.extra["peak_phase"]]
+        == max(timeline.values())
+        == estimate.extra["peak_tensor_bytes"]
+    )
+    assert estimate.total == estimate.extra["peak_tensor_bytes"] + terms["framework_overhead"]
+    assert list(timeline) == ["forward", "loss", "backward", "optimizer_step"]
+
+
+def test_full_adamw_in_float32_states() -> None:
+    parameters = llama().parameters.total
+    maxima = estimate_training(request()).extra["maxima_bytes"]
+    assert maxima["model_weights"] == maxima["gradients"] == 2 * parameters
+    assert maxima["optimizer_states"] == 8 * parameters
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 64), st.integers(1, 8192))
+def test_more_is_never_less(batch: int, length: int) -> None:
+    assert total(batch_size=batch, sequence_length=length) <= total(
+        batch_size=batch + 1, sequence_length=length
+    )
+    assert total(batch_size=batch, sequence_length=length) <= total(
+        batch_size=batch, sequence_length=length + 1
+    )
+
+
+@pytest.mark.parametrize(
+    "lighter",
+    [
+        {"gradient_checkpointing": "full"},
+        {"gradient_checkpointing": "selective"},
+        {"optimizer": "Quantized AdamW"},
+        {"optimizer": "SGD", "momentum": 0.0},
+        {"optimizer_dtype": "auto"},
+        {"fused_cross_entropy": True},
+        {"method": "freeze", "trainable_parameters": 20.0},
+        {"zero_stage": 1, "data_parallel": 8},
+        {"fsdp": "fsdp2", "data_parallel": 8},
+        {"tensor_parallel": 4},
+        {"tensor_parallel": 4, "sequence_parallel": True},
+        {"pipeline_parallel": 4},
+        {"context_parallel": 2},
+        {"offload": Offload(optimizer="cpu")},
+        {"compile": True},
+    ],
+    ids=str,
+)
+def test_what_lightens_does(lighter: dict[str, object]) -> None:
+    assert total(batch_size=8, sequence_length=2048, **lighter) < total(batch_size=8, sequence_length=2048)
+
+
+def test_adapters_spare_states_and_not_activations() -> None:
+    whole = estimate_training(request(batch_size=8)).extra["maxima_bytes"]
+    adapted = estimate_training(request(batch_size=8, method="lora", lora=Lora())).extra["maxima_bytes"]
+    assert adapted["optimizer_states"] < whole["optimizer_states"] / 10
+    assert adapted["activation_memory"] > whole["activation_memory"]
+
+
+def test_eager_attention_keeps_the_square_of_the_length() -> None:
+    assert total(attention="eager", sequence_length=8192) > 2 * total(sequence_length=8192)
+
+
+def test_each_stage_of_a_pipeline_is_a_rank_and_the_first_keeps_most() -> None:
+    estimate = estimate_training(
+        request(pipeline_parallel=4, gradient_accumulation_steps=8, sequence_length=4096)
+    )
+    activations = {
+        rank.role: next(term.bytes for term in rank.terms if term.name == "activation_memory")
+        for rank in estimate.ranks
+    }
+    assert list(activations) == sorted(
+        activations, key=lambda role: -next(r.total for r in estimate.ranks if r.role == role)
+    )
+    assert activations["stage 0"] > activations["stage 1"] > activations["stage 2"]
+
+
+def test_stages_hold_the_whole_model() -> None:
+    weights = [
+        next(term.bytes for term in rank.terms if term.name == "model_weights")
+        for rank in estimate_training(request(pipeline_parallel=4)).ranks
+    ]
+    assert sum(weights) == 2 * llama().parameters.total
+
+
+def test_impossible_questions() -> None:
+    with pytest.raises(InvalidLayout):
+        total(tensor_parallel=3)
+    with pytest.raises(InvalidRequest):
+        estimate_training(replace(request(), model=Model(llama(), "small", "int4")))
+    with pytest.raises(InvalidRequest):
+        total(solve_for="max_batch_size")
+
+
+def test_the_largest_batch_fits_and_one_more_does_not() -> None:
+    gpu = custom({"memory_gb": 24})
+    found = estimate_training(request(gpu=gpu, solve_for="max_batch_size")).extra["solution"]["value"]
+    assert total(gpu=gpu, batch_size=found) <= gpu.memory_bytes_usable < total(gpu=gpu, batch_size=found + 1)
+
+
+def test_changes_are_ranked_and_true() -> None:
+    gpu = custom({"memory_gb": 8})
+    rows = estimate_training(request(gpu=gpu, batch_size=8, solve_for="changes")).extra["solution"]["value"]
+    assert rows
+    assert [row["fits"] for row in rows] == sorted((row["fits"] for row in rows), reverse=True)
+    assert all(row["saves_bytes"] > 0 for row in rows)
+
+
+def test_advice_saves_what_it_says() -> None:
+    estimate = estimate_training(request(batch_size=8))
+    advice = estimate.extra["advice"]
+    assert total(**{"batch_size": 8, **advice["change"]}) == estimate.total - advice["saves_bytes"]
+
+
+def test_model_size_scales_weights_and_states() -> None:
+    estimate = estimate_training(TrainingRequest(Model(llama(), "7B", "float16", size_billions=7)))
+    maxima = estimate.extra["maxima_bytes"]
+    assert maxima["model_weights"] == 14_000_000_000
+    assert maxima["optimizer_states"] == pytest.approx(56_000_000_000, rel=1e-6)
