@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from ..config import Config
-from ..operations import KeyValueCache, Part, Tensor
+from ..operations import KeyValueCache, Part, Role, Tensor
 from ..trace import Trace, column, columns, row
 
 
@@ -237,13 +237,20 @@ def grouped(
             scores = t.linear(
                 gate, x, gate_width or shape.out_width, bias=gate_bias, split=column(shape.heads)
             )
-            if head_bias:
-                t.hold(t.parameter(head_bias, (shape.heads,), Role.BIAS, split=column(shape.heads)))
-                scores = t.elementwise("add", scores)
-            out = t.multiply(out, t.elementwise(gate_kind, scores))
+            out = scaled_by(t, out, scores, shape, gate_kind, head_bias)
         return t.linear(
             o_name, out, width or x.width, bias=bias if out_bias is None else out_bias, split=row(shape.heads)
         )
+
+
+def scaled_by(
+    t: Trace, out: Tensor, scores: Tensor, shape: Heads, kind: str, head_bias: str | None
+) -> Tensor:
+    """The output times a gate; `head_bias` names a number for each head that is added to it before."""
+    if head_bias:
+        t.hold(t.parameter(head_bias, (shape.heads,), Role.BIAS, split=column(shape.heads)))
+        scores = t.elementwise("add", scores)
+    return t.multiply(out, t.elementwise(kind, scores))
 
 
 def _norm_width(shape: Heads, x: Tensor, kind: str) -> int:

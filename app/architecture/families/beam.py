@@ -1,4 +1,4 @@
-"""Beam: gated attention, norms on both sides, global layers without positions, experts behind three layers."""
+"""Beam: gated attention, norms on both sides, global layers without positions, experts."""
 
 from collections.abc import Hashable, Mapping
 from functools import partial
