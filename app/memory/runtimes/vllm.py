@@ -146,7 +146,15 @@ class VllmDeployment(Deployment):
     def groups_of(self, caches: tuple[LayerCache, ...]) -> Groups:
         """Groups of these layers."""
         ratio = 1.0 if self.minor < 12 else 1.25 if self.minor < 18 else 1.5
-        return grouped(caches, self.settings.block, self.kv_element, 2 + self.drafted, ratio, self._hybrid())
+        copies = self._state_copies(caches) + self.drafted
+        return grouped(caches, self.settings.block, self.kv_element, copies, ratio, self._hybrid())
+
+    def _state_copies(self, caches: tuple[LayerCache, ...]) -> int:
+        """States of a sequence: two where prefixes of hybrids are cached by default (0.28 on), else one.
+
+        `ModelConfig.is_prefix_caching_supported`, `MambaSpec.max_memory_usage_bytes` in mode `align`.
+        """
+        return 2 if self.minor >= 28 and any(not cache.state for cache in caches) else 1
 
     def _hybrid(self) -> bool:
         """Whether windows keep only themselves; chunked-local models and other platforms go without."""

@@ -7,7 +7,7 @@ Sources: vLLM `v1/kv_cache_interface.py` (page sizes, `max_memory_usage_bytes`),
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, lcm
+from math import ceil
 from typing import Final, Literal
 
 from ..kv_cache import LayerCache
@@ -15,6 +15,8 @@ from ..kv_cache import LayerCache
 Kind = Literal["full", "latent", "window", "chunk", "state", "cross"]
 
 
+ALIGN: Final = 16  # tokens that FlashAttention's blocks are a multiple of
+LATENT_ALIGN: Final = 64  # the same for latent attention
 SPARSE_LATENT_BYTES: Final = 656  # fp8_ds_mla: 512 in 8 bits, 16 of scales, 128 of rotary keys in 16 bits
 
 
@@ -122,7 +124,7 @@ def aligned_to_states(found: Sequence[Spec], token_bytes: float, align: int) -> 
     attention = [spec for spec in found if spec.kind != "state"]
     if not state or not attention:
         return tuple(found)
-    block = max(align * ceil(state / (align * token_bytes)), lcm(*(spec.block for spec in attention)))
+    block = max(align * ceil(state / (align * token_bytes)), *(spec.block for spec in attention))
     page = ceil(block * token_bytes)
     return tuple(
         replace(spec, page=page, block=block)
@@ -165,5 +167,7 @@ def grouped(
     found = specs(caches, block, element, hybrid=hybrid, state_copies=state_copies)
     token_bytes = max((spec.page / spec.block for spec in found if spec.kind != "state"), default=0.0)
     if token_bytes and any(spec.kind == "state" for spec in found):
-        found = aligned_to_states(found, token_bytes, max(16, block))
+        found = aligned_to_states(
+            found, token_bytes, LATENT_ALIGN if any(c.latent for c in caches) else ALIGN
+        )
     return group(found, ratio)

@@ -84,6 +84,19 @@ def test_logged_tokens_of_windowed_models_changed_at_0_21() -> None:
     assert figures("0.21")["max_concurrency"] == pytest.approx(figures("0.20")["max_concurrency"], rel=0.02)
 
 
+def test_prefixes_of_hybrids_are_cached_from_0_28_on() -> None:
+    def copies(name: str, version: str) -> int:
+        groups = deploy(ask(name, backend_version=version)).groups  # type: ignore[attr-defined]
+        return max(spec.copies for spec, _ in groups.specs)
+
+    assert [copies("Qwen3-Next-80B-A3B-Instruct", version) for version in ("0.19", "0.25", "0.28")] == [
+        1,
+        1,
+        2,
+    ]
+    assert copies("mamba2-1.3b", "0.33") == 1
+
+
 def test_experts_are_divided_over_data_parallel_ranks() -> None:
     one = deploy(ask("Qwen3-30B-A3B", tensor_parallel=2))
     two = deploy(ask("Qwen3-30B-A3B", tensor_parallel=2, data_parallel=2, expert_parallel=4))
