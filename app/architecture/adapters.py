@@ -30,6 +30,7 @@ STACKED: Final[Mapping[str, Mapping[str, str]]] = dict.fromkeys(
     dict.fromkeys(
         (
             "afmoe",
+            "beam",
             "cohere2_moe",
             "deepseek_v2",
             "deepseek_v3",
@@ -40,6 +41,7 @@ STACKED: Final[Mapping[str, Mapping[str, str]]] = dict.fromkeys(
             "flex_olmo",
             "glm4_moe",
             "glm4_moe_lite",
+            "glm4v_moe",
             "glm_moe_dsa",
             "hunyuan_v1_moe",
             "longcat_flash",
@@ -47,6 +49,9 @@ STACKED: Final[Mapping[str, Mapping[str, str]]] = dict.fromkeys(
             "olmoe",
             "qwen3_moe",
             "qwen3_next",
+            "qwen3_omni_moe",
+            "qwen3_omni_moe_text",
+            "qwen3_omni_moe_thinker",
             "solar_open",
         ),
         QWEN,
