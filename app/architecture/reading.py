@@ -67,9 +67,16 @@ def find_type(config: Mapping[str, Any], settled: Settled | None = None) -> str:
 
 
 def writer(config: Mapping[str, Any], model_type: str) -> Writer | None:
-    """Who writes the model down: by its class where that decides, else the type's usual model."""
+    """Who writes the model down: by its class where that decides, else the type's usual model.
+
+    A class without a head that has no description of its own is not taken for the usual one.
+    """
     stated = stated_class(config)
-    return CLASSES.get(stated) or of_task(model_type, stated) or FAMILIES.get(model_type)
+    if described := CLASSES.get(stated) or of_task(model_type, stated):
+        return described
+    classes = dict(defaults().get(model_type, {}).get("classes", {}))
+    is_bare = stated == classes.pop("base", None) and bool(classes) and stated not in classes.values()
+    return None if is_bare else FAMILIES.get(model_type)
 
 
 def not_covered(name: str, reason: str = "its forward pass is not described here") -> UnknownArchitecture:

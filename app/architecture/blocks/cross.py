@@ -31,15 +31,34 @@ def cross_attention(
     kv_split = column(shape.kv_heads, replicate=True)
     with t.scope(module):
         q = t.linear(names[0], x, shape.query_width, bias=bias, split=column(shape.heads))
-        k = t.linear(names[1], seen, shape.key_width, bias=bias if key_bias is None else key_bias, split=kv_split)
+        k = t.linear(
+            names[1], seen, shape.key_width, bias=bias if key_bias is None else key_bias, split=kv_split
+        )
         v = t.linear(names[2], seen, shape.value_width, bias=bias, split=kv_split)
         if qk_norm:
             width = shape.head_dim if qk_norm == "head" else None
-            q, k = (t.norm(name, x, style=qk_style, width=width) for name, x in zip(qk_names, (q, k), strict=True))
+            q, k = (
+                t.norm(name, x, style=qk_style, width=width) for name, x in zip(qk_names, (q, k), strict=True)
+            )
         mixed = t.attention(
-            q, k, v, heads=shape.heads, kv_heads=shape.kv_heads, key_dim=shape.head_dim, value_dim=shape.value_dim,
-            causal=False, cross=True, dropout=shape.dropout, cached=shape.cached, softcap=shape.softcap,
+            q,
+            k,
+            v,
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            key_dim=shape.head_dim,
+            value_dim=shape.value_dim,
+            causal=False,
+            cross=True,
+            dropout=shape.dropout,
+            cached=shape.cached,
+            softcap=shape.softcap,
             bias=shape.score_bias,
-        )  # fmt: skip
-        return t.linear(names[3], mixed, out or x.width, bias=bias if out_bias is None else out_bias,
-                        split=row(shape.heads))  # fmt: skip
+        )
+        return t.linear(
+            names[3],
+            mixed,
+            out or x.width,
+            bias=bias if out_bias is None else out_bias,
+            split=row(shape.heads),
+        )

@@ -9,8 +9,9 @@ from .residual import branch
 Half = tuple[str, Callable[[Trace, Tensor], Tensor]]
 
 
-def halves(t: Trace, x: Tensor, parts: Sequence[Half], *, pre: bool, style: str = "layer",
-           dropout: float = 0.0) -> Tensor:  # fmt: skip
+def halves(
+    t: Trace, x: Tensor, parts: Sequence[Half], *, pre: bool, style: str = "layer", dropout: float = 0.0
+) -> Tensor:
     """Each part with the name of its norm, which stands before it (`pre`) or behind the residual."""
     for name, part in parts:
         if pre:

@@ -8,11 +8,26 @@ from .attention import Heads, attend, fused, grouped
 from .feed_forward import gated, plain
 
 
-def both_ways(heads: int, width: int, *, kv_heads: int | None = None, turned: bool = False, dropout: float = 0.0,
-              window: int | None = None) -> Heads:  # fmt: skip
+def both_ways(
+    heads: int,
+    width: int,
+    *,
+    kv_heads: int | None = None,
+    turned: bool = False,
+    dropout: float = 0.0,
+    window: int | None = None,
+) -> Heads:
     """Heads of an encoder: no mask, no cache; positions are rotary where `turned`."""
-    return Heads(heads, kv_heads or heads, width // heads, rotary_dim=None if turned else 0, window=window,
-                 causal=False, cached=False, dropout=dropout)  # fmt: skip
+    return Heads(
+        heads,
+        kv_heads or heads,
+        width // heads,
+        rotary_dim=None if turned else 0,
+        window=window,
+        causal=False,
+        cached=False,
+        dropout=dropout,
+    )
 
 
 def held(t: Trace, name: str, *shape: int) -> None:
@@ -20,7 +35,9 @@ def held(t: Trace, name: str, *shape: int) -> None:
     t.hold(t.parameter(name, shape))
 
 
-def patches(t: Trace, name: str, channels: int, width: int, kernel: Sequence[int], *, bias: bool = True) -> Tensor:
+def patches(
+    t: Trace, name: str, channels: int, width: int, kernel: Sequence[int], *, bias: bool = True
+) -> Tensor:
     """Pixels to patches: a convolution whose stride is its kernel; one row per patch."""
     return t.convolution(name, t.input(channels, Axis.PATCHES), width, kernel=kernel, bias=bias)
 
@@ -69,11 +86,30 @@ def vision_layer(
     attention_scale, mlp_scale = scales or (None, None)
     normed = t.norm(norms[0], x, style=style, bias=norm_bias)
     if qkv:
-        mixed = fused(t, normed, heads, module=module, names=qkv, bias=bias, out_bias=out_bias, qk_norm=qk_norm,
-                      qk_style=qk_style)  # fmt: skip
+        mixed = fused(
+            t,
+            normed,
+            heads,
+            module=module,
+            names=qkv,
+            bias=bias,
+            out_bias=out_bias,
+            qk_norm=qk_norm,
+            qk_style=qk_style,
+        )
     else:
-        mixed = grouped(t, normed, heads, module=module, names=names, bias=bias, key_bias=key_bias,
-                        out_bias=out_bias, qk_norm=qk_norm, qk_style=qk_style)  # fmt: skip
+        mixed = grouped(
+            t,
+            normed,
+            heads,
+            module=module,
+            names=names,
+            bias=bias,
+            key_bias=key_bias,
+            out_bias=out_bias,
+            qk_norm=qk_norm,
+            qk_style=qk_style,
+        )
     x = t.add(x, scaled(t, mixed, attention_scale, scale_shape))
     normed = t.norm(norms[1], x, style=style, bias=norm_bias)
     if len(mlp_names) == 3:
@@ -85,7 +121,9 @@ def vision_layer(
     return t.add(x, scaled(t, fed, mlp_scale, scale_shape))
 
 
-def packed_attention(t: Trace, query: Tensor, source: Tensor, heads: int, *, module: str = "attention") -> Tensor:
+def packed_attention(
+    t: Trace, query: Tensor, source: Tensor, heads: int, *, module: str = "attention"
+) -> Tensor:
     """torch's MultiheadAttention: three projections in one bare matrix, the queries' input apart."""
     width = query.width
     stored = (3 * width, width)
@@ -112,8 +150,9 @@ def merged(t: Trace, x: Tensor, factor: int) -> Tensor:
     return t.view(x, x.width * factor, Axis.IMAGE_TOKENS)
 
 
-def two_layers(t: Trace, x: Tensor, names: tuple[str, str], inner: int, out: int, act: str, *,
-               bias: bool = True) -> Tensor:  # fmt: skip
+def two_layers(
+    t: Trace, x: Tensor, names: tuple[str, str], inner: int, out: int, act: str, *, bias: bool = True
+) -> Tensor:
     """out(act(in(x))): the usual projector."""
     hidden = t.elementwise(act, t.linear(names[0], x, inner, bias=bias))
     return t.linear(names[1], hidden, out, bias=bias)

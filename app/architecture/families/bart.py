@@ -1,7 +1,7 @@
 """BART and the encoder-decoders of its shape: mBART, Marian, Pegasus, M2M-100, Blenderbot, LED and others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..blocks.attention import Heads, grouped
@@ -49,14 +49,27 @@ def stack_heads(c: Config, part: str, *, decodes: bool) -> Heads:
     count = c.size(field)
     if width % count:
         raise c.wrong(field, "config_not_divisible", value=count, of=width)
-    return Heads(count, count, width // count, rotary_dim=0, causal=decodes, cached=decodes,
-                 dropout=c.number("attention_dropout", 0.0))  # fmt: skip
+    return Heads(
+        count,
+        count,
+        width // count,
+        rotary_dim=0,
+        causal=decodes,
+        cached=decodes,
+        dropout=c.number("attention_dropout", 0.0),
+    )
 
 
 def dense(c: Config, line: Line, part: str, module: str = "") -> FeedForward:
     """Two linear layers with biases."""
-    return partial(plain, inner=c.size(f"{part}_ffn_dim"), module=module, names=("fc1", "fc2"),
-                   activation=c.text(line.activation, "gelu"), inner_dropout=c.number("activation_dropout", 0.0))  # fmt: skip
+    return partial(
+        plain,
+        inner=c.size(f"{part}_ffn_dim"),
+        module=module,
+        names=("fc1", "fc2"),
+        activation=c.text(line.activation, "gelu"),
+        inner_dropout=c.number("activation_dropout", 0.0),
+    )
 
 
 def plain_attention(line: Line) -> Attention:
@@ -64,8 +77,18 @@ def plain_attention(line: Line) -> Attention:
     return lambda t, x, shape: grouped(t, x, shape, names=NAMES, bias=line.bias, key_bias=line.key_bias)
 
 
-def embed(c: Config, m: ModelBuilder, line: Line, part: str, *, rows: int, tied: bool, table: bool = True,
-          positions: int | None = None, extra: Callable[[Trace], None] | None = None) -> None:  # fmt: skip
+def embed(
+    c: Config,
+    m: ModelBuilder,
+    line: Line,
+    part: str,
+    *,
+    rows: int,
+    tied: bool,
+    table: bool = True,
+    positions: int | None = None,
+    extra: Callable[[Trace], None] | None = None,
+) -> None:
     """Words (tied to the shared table) and positions of one stack, and their norm."""
     width, axis = c.size("d_model"), Axis.TOKENS if part == "decoder" else Axis.SOURCE
 
@@ -85,9 +108,16 @@ def embed(c: Config, m: ModelBuilder, line: Line, part: str, *, rows: int, tied:
     m.single("embedding", write)
 
 
-def encoder(c: Config, m: ModelBuilder, line: Line, attention: Attention | None = None,
-            feed: Callable[[int], FeedForward] | None = None, *, sparse: Callable[[int], bool] = lambda i: False,
-            extra: Callable[[Trace, Tensor], None] | None = None) -> None:  # fmt: skip
+def encoder(
+    c: Config,
+    m: ModelBuilder,
+    line: Line,
+    attention: Attention | None = None,
+    feed: Callable[[bool], FeedForward] | None = None,
+    *,
+    sparse: Callable[[int], bool] = lambda i: False,
+    extra: Callable[[Trace, Tensor], None] | None = None,
+) -> None:
     """The encoder's layers and final norm; `extra` holds what a layer owns besides."""
     width, shape, drop = c.size("d_model"), stack_heads(c, "encoder", decodes=False), c.number("dropout", 0.0)
     attend, own = attention or plain_attention(line), dense(c, line, "encoder")
@@ -96,17 +126,29 @@ def encoder(c: Config, m: ModelBuilder, line: Line, attention: Attention | None 
         if extra:
             extra(t, x)
         fed = feed(is_sparse) if feed else own
-        return halves(t, x, (("self_attn_layer_norm", lambda t, x: attend(t, x, shape)), (line.feed_norm, fed)),
-                      pre=line.pre, dropout=drop)  # fmt: skip
+        return halves(
+            t,
+            x,
+            (("self_attn_layer_norm", lambda t, x: attend(t, x, shape)), (line.feed_norm, fed)),
+            pre=line.pre,
+            dropout=drop,
+        )
 
     m.stack(c.count("encoder_layers"), layer, width=width, axis=Axis.SOURCE, kinds=sparse)
     if line.final_norm:
         m.single("norm", lambda t: t.norm(line.final_norm or "", t.input(width, Axis.SOURCE), style="layer"))
 
 
-def decoder(c: Config, m: ModelBuilder, line: Line, feed: Callable[[int], FeedForward] | None = None, *,
-            sparse: Callable[[int], bool] = lambda i: False, source: int | None = None,
-            extra: Callable[[Trace, Tensor], None] | None = None) -> None:  # fmt: skip
+def decoder(
+    c: Config,
+    m: ModelBuilder,
+    line: Line,
+    feed: Callable[[bool], FeedForward] | None = None,
+    *,
+    sparse: Callable[[int], bool] = lambda i: False,
+    source: int | None = None,
+    extra: Callable[[Trace, Tensor], None] | None = None,
+) -> None:
     """The decoder's layers, each attending to the encoder too, and the final norm."""
     width, shape, drop = c.size("d_model"), stack_heads(c, "decoder", decodes=True), c.number("dropout", 0.0)
     own = dense(c, line, "decoder")
@@ -114,8 +156,15 @@ def decoder(c: Config, m: ModelBuilder, line: Line, feed: Callable[[int], FeedFo
     def layer(t: Trace, x: Tensor, is_sparse: bool) -> Tensor:
         if extra:
             extra(t, x)
-        crossed = partial(cross_attention, shape=shape, module=line.cross, names=NAMES, bias=line.bias,
-                          key_bias=line.key_bias, source=source)  # fmt: skip
+        crossed = partial(
+            cross_attention,
+            shape=shape,
+            module=line.cross,
+            names=NAMES,
+            bias=line.bias,
+            key_bias=line.key_bias,
+            source=source,
+        )
         parts = (
             ("self_attn_layer_norm", lambda t, x: plain_attention(line)(t, x, shape)),
             (f"{line.cross}_layer_norm", crossed),
@@ -137,19 +186,28 @@ def shared(c: Config, m: ModelBuilder, name: str = "shared", rows: int | None = 
 def close(c: Config, m: ModelBuilder, line: Line, name: str = "lm_head", rows: int | None = None) -> None:
     """The head, and the bias of logits that the older models keep as a buffer."""
     if line.logits_bias:
-        m.single("head", lambda t: t.hold(t.parameter("final_logits_bias", (1, rows or c.vocab), Role.BIAS, buffer=True)))
+        m.single(
+            "head",
+            lambda t: t.hold(t.parameter("final_logits_bias", (1, rows or c.vocab), Role.BIAS, buffer=True)),
+        )
     m.head(name, c.size("d_model"), rows or c.vocab, tied=c.tied)
 
 
-def whole(*types: str, line: Line, attention: Callable[[Config], Attention] | None = None,
-          encoder_extra: Callable[[Config], Callable[[Trace, Tensor], None]] | None = None,
-          embed_extra: Callable[[Config], Callable[[Trace], None]] | None = None,
-          experts: Callable[[Config, str], tuple[Callable[[bool], FeedForward], Callable[[int], bool]]] | None = None,
-          encoder_positions: str | None = None, own_bias: str | None = None) -> None:  # fmt: skip
+def whole(
+    *types: str,
+    line: Line,
+    attention: Callable[[Config], Attention] | None = None,
+    encoder_extra: Callable[[Config], Callable[[Trace, Tensor], None]] | None = None,
+    embed_extra: Callable[[Config], Callable[[Trace], None]] | None = None,
+    experts: Callable[[Config, str], tuple[Callable[[bool], FeedForward], Callable[[int], bool]]]
+    | None = None,
+    encoder_positions: str | None = None,
+    own_bias: str | None = None,
+) -> None:
     """Sign up a lineage: shared table, encoder, decoder, head."""
 
     def write(c: Config, m: ModelBuilder) -> None:
-        own = Line(**{**_fields(line), "bias": c.flag(own_bias)}) if own_bias else line
+        own = replace(line, bias=c.flag(own_bias)) if own_bias else line
         m.notes["kind"] = "encoder_decoder"
         with m.prefix(own.root):
             shared(c, m)
@@ -158,21 +216,32 @@ def whole(*types: str, line: Line, attention: Callable[[Config], Attention] | No
                 is_encoder = part == "encoder"
                 positions = c.size(encoder_positions) if encoder_positions and is_encoder else None
                 with m.prefix(part):
-                    embed(c, m, own, part, rows=c.vocab, tied=c.tied, positions=positions,
-                          extra=embed_extra(c) if embed_extra and is_encoder else None)  # fmt: skip
+                    embed(
+                        c,
+                        m,
+                        own,
+                        part,
+                        rows=c.vocab,
+                        tied=c.tied,
+                        positions=positions,
+                        extra=embed_extra(c) if embed_extra and is_encoder else None,
+                    )
                     if is_encoder:
                         with m.component("encoder"):
-                            encoder(c, m, own, attention(c) if attention else None, feed, sparse=sparse,
-                                    extra=encoder_extra(c) if encoder_extra else None)  # fmt: skip
+                            encoder(
+                                c,
+                                m,
+                                own,
+                                attention(c) if attention else None,
+                                feed,
+                                sparse=sparse,
+                                extra=encoder_extra(c) if encoder_extra else None,
+                            )
                     else:
                         decoder(c, m, own, feed, sparse=sparse)
         close(c, m, own)
 
     family(*types)(write)
-
-
-def _fields(line: Line) -> dict[str, object]:
-    return {name: getattr(line, name) for name in Line.__dataclass_fields__}
 
 
 def long_attention(c: Config) -> Attention:
@@ -182,7 +251,12 @@ def long_attention(c: Config) -> Attention:
         with t.scope("self_attn.longformer_self_attn"):
             for name in ("query_global", "key_global", "value_global"):
                 t.linear(name, x, x.width, bias=True)
-        names = ("longformer_self_attn.query", "longformer_self_attn.key", "longformer_self_attn.value", "output")
+        names = (
+            "longformer_self_attn.query",
+            "longformer_self_attn.key",
+            "longformer_self_attn.value",
+            "output",
+        )
         return grouped(t, x, shape, names=names, bias=True)
 
     return attend
@@ -196,13 +270,19 @@ def sparse_attention(c: Config) -> Attention:
 
 def global_norm(c: Config) -> Callable[[Trace, Tensor], None]:
     """Pegasus-X's norm of its global tokens (arXiv 2208.04347)."""
-    return lambda t, x: t.hold(*(t.parameter(f"global_self_attn_layer_norm.{name}", (x.width,), Role.NORM)
-                                 for name in ("weight", "bias")))  # fmt: skip
+    return lambda t, x: t.hold(
+        *(
+            t.parameter(f"global_self_attn_layer_norm.{name}", (x.width,), Role.NORM)
+            for name in ("weight", "bias")
+        )
+    )
 
 
 def global_tokens(c: Config) -> Callable[[Trace], None]:
     """Their embedding."""
-    return lambda t: t.hold(t.parameter("embed_global.weight", (c.size("num_global_tokens"), c.size("d_model"))))
+    return lambda t: t.hold(
+        t.parameter("embed_global.weight", (c.size("num_global_tokens"), c.size("d_model")))
+    )
 
 
 def nllb_experts(c: Config, part: str) -> tuple[Callable[[bool], FeedForward], Callable[[int], bool]]:
@@ -214,8 +294,17 @@ def nllb_experts(c: Config, part: str) -> tuple[Callable[[bool], FeedForward], C
         with t.scope("ffn"):
             scores = t.linear("router.classifier", x, count, bias=c.flag("router_bias"), role=Role.ROUTER)
             weights = t.route(scores, count, min(2, count))
-            return own_experts(t, x, weights, count=count, inner=inner, names=("fc1", "fc2"), bias=True, act=act,
-                               top_k=min(2, count))  # fmt: skip
+            return own_experts(
+                t,
+                x,
+                weights,
+                count=count,
+                inner=inner,
+                names=("fc1", "fc2"),
+                bias=True,
+                act=act,
+                top_k=min(2, count),
+            )
 
     plain_feed = dense(c, Line(), part, "ffn")
     return (lambda sparse: experts if sparse else plain_feed), (lambda i: step > 0 and (i + 1) % step == 0)
@@ -226,16 +315,40 @@ whole("bart", "plbart", line=Line())
 whole("mbart", line=Line(pre=True, final_norm="layer_norm"))
 whole("blenderbot-small", line=Line(offset=0))
 whole("blenderbot", "pegasus", line=Line(pre=True, final_norm="layer_norm", embed_norm=None, offset=0))
-whole("m2m_100", line=Line(pre=True, final_norm="layer_norm", embed_norm=None, offset=None, logits_bias=False))
-whole("pegasus_x", encoder_extra=global_norm, embed_extra=global_tokens, line=Line(
-    pre=True, final_norm="layer_norm", embed_norm=None, offset=None, logits_bias=False, bias=False))  # fmt: skip
-whole("bigbird_pegasus", attention=sparse_attention, own_bias="use_bias", line=Line(
-    pre=True, final_norm="layernorm_embedding", embed_norm=None, offset=0))  # fmt: skip
-whole("led", attention=long_attention, encoder_positions="max_encoder_position_embeddings", line=Line(
-    root="led", offset=0, positions="max_decoder_position_embeddings"))  # fmt: skip
-whole("nllb-moe", experts=nllb_experts, line=Line(
-    pre=True, final_norm="layer_norm", embed_norm=None, offset=None, logits_bias=False, cross="cross_attention",
-    feed_norm="ff_layer_norm"))  # fmt: skip
+whole(
+    "m2m_100", line=Line(pre=True, final_norm="layer_norm", embed_norm=None, offset=None, logits_bias=False)
+)
+whole(
+    "pegasus_x",
+    encoder_extra=global_norm,
+    embed_extra=global_tokens,
+    line=Line(pre=True, final_norm="layer_norm", embed_norm=None, offset=None, logits_bias=False, bias=False),
+)
+whole(
+    "bigbird_pegasus",
+    attention=sparse_attention,
+    own_bias="use_bias",
+    line=Line(pre=True, final_norm="layernorm_embedding", embed_norm=None, offset=0),
+)
+whole(
+    "led",
+    attention=long_attention,
+    encoder_positions="max_encoder_position_embeddings",
+    line=Line(root="led", offset=0, positions="max_decoder_position_embeddings"),
+)
+whole(
+    "nllb-moe",
+    experts=nllb_experts,
+    line=Line(
+        pre=True,
+        final_norm="layer_norm",
+        embed_norm=None,
+        offset=None,
+        logits_bias=False,
+        cross="cross_attention",
+        feed_norm="ff_layer_norm",
+    ),
+)
 
 
 @family("marian")

@@ -17,8 +17,6 @@ from .llama import activation
 from .registry import FAMILIES, body, family
 from .towers import clip, norm, places
 
-NAMES = ("query", "key", "value")
-
 
 def even(c: Config) -> int:
     """The heads, which must divide the width."""
@@ -27,7 +25,9 @@ def even(c: Config) -> int:
     return c.heads
 
 
-@tower("blip_vision_model", "blip_2_vision_model", "instructblip_vision_model", "instructblipvideo_vision_model")
+@tower(
+    "blip_vision_model", "blip_2_vision_model", "instructblip_vision_model", "instructblipvideo_vision_model"
+)
 def blip_vision(c: Config, m: ModelBuilder) -> None:
     """ViT with queries, keys and values out of one matrix."""
     count = places(c) + 1
@@ -38,8 +38,15 @@ def blip_vision(c: Config, m: ModelBuilder) -> None:
         held(t, "position_embedding", 1, count, c.hidden)
         return patches(t, "patch_embedding", 3, c.hidden, c.pair("patch_size"))
 
-    layer = partial(vision_layer, heads=heads, inner=c.inner, act=activation(c), qkv=("qkv", "projection"),
-                    bias=c.flag("qkv_bias", True), out_bias=True)  # fmt: skip
+    layer = partial(
+        vision_layer,
+        heads=heads,
+        inner=c.inner,
+        act=activation(c),
+        qkv=("qkv", "projection"),
+        bias=c.flag("qkv_bias", True),
+        out_bias=True,
+    )
     m.single("vision", write, name="embeddings")
     m.stack(c.layers, layer, width=c.hidden, name="encoder.layers.{}", axis=Axis.PATCHES)
     norm(m, "post_layernorm", c.hidden)
@@ -51,21 +58,36 @@ def query_former(c: Config, m: ModelBuilder, *, reads_text: bool, words_inside: 
 
     `reads_text`: words have a path of their own through the layers; `words_inside`: and an embedding.
     """
-    shape = Heads(even(c), c.heads, c.hidden // c.heads, rotary_dim=0, causal=False, cached=False,
-                  dropout=c.number("attention_probs_dropout_prob", 0.0))  # fmt: skip
+    shape = Heads(
+        even(c),
+        c.heads,
+        c.hidden // c.heads,
+        rotary_dim=0,
+        causal=False,
+        cached=False,
+        dropout=c.number("attention_probs_dropout_prob", 0.0),
+    )
     source, every = c.size("encoder_hidden_size"), c.size("cross_attention_frequency")
     drop = c.number("hidden_dropout_prob", 0.0)
 
-    def fed(kind: str) -> object:
+    def fed(kind: str) -> partial[Tensor]:
         names = (f"intermediate{kind}.dense", f"output{kind}.dense")
         return partial(plain, inner=c.inner, module="", names=names, activation=activation(c))
 
     def attention(t: Trace, x: Tensor, module: str, *, crosses: bool) -> Tensor:
-        names = tuple(f"attention.{name}" for name in NAMES) + ("output.dense",)
+        names = ("attention.query", "attention.key", "attention.value", "output.dense")
         if crosses:
-            return cross_attention(t, x, shape, module=module, names=names, bias=True, source=source,  # type: ignore[arg-type]
-                                   axis=Axis.PATCHES)  # fmt: skip
-        return grouped(t, x, shape, module=module, names=names, bias=True)  # type: ignore[arg-type]
+            return cross_attention(
+                t,
+                x,
+                shape,
+                module=module,
+                names=names,
+                bias=True,
+                source=source,
+                axis=Axis.PATCHES,
+            )
+        return grouped(t, x, shape, module=module, names=names, bias=True)
 
     def layer(t: Trace, x: Tensor, crosses: bool) -> Tensor:
         own = partial(attention, module="attention", crosses=False)
@@ -73,8 +95,8 @@ def query_former(c: Config, m: ModelBuilder, *, reads_text: bool, words_inside: 
         cross = (("crossattention.output.LayerNorm", seen),) if crosses else ()
         parts = (("attention.output.LayerNorm", own), *cross, ("output_query.LayerNorm", fed("_query")))
         if reads_text:  # the text's own path, beside the queries'
-            halves(t, x, (("output.LayerNorm", fed("")),), pre=False)  # type: ignore[arg-type]
-        return halves(t, x, parts, pre=False, dropout=drop)  # type: ignore[arg-type]
+            halves(t, x, (("output.LayerNorm", fed("")),), pre=False)
+        return halves(t, x, parts, pre=False, dropout=drop)
 
     def words(t: Trace) -> Tensor:
         if not words_inside:
@@ -86,8 +108,14 @@ def query_former(c: Config, m: ModelBuilder, *, reads_text: bool, words_inside: 
             return t.norm("layernorm", x, style="layer")
 
     m.single("projector", words)
-    m.stack(c.layers, layer, width=c.hidden, name="encoder.layer.{}", axis=Axis.IMAGE_TOKENS,
-            kinds=lambda i: i % every == 0)  # fmt: skip
+    m.stack(
+        c.layers,
+        layer,
+        width=c.hidden,
+        name="encoder.layer.{}",
+        axis=Axis.IMAGE_TOKENS,
+        kinds=lambda i: i % every == 0,
+    )
 
 
 @tower("blip_2_qformer")
@@ -114,8 +142,12 @@ def blip_2(c: Config, m: ModelBuilder) -> None:
     vision = see(c, m, "vision_model")
     see(c, m, "qformer", "qformer_config", component="projector", encoder_hidden_size=vision.hidden)
     width = text.size("hidden_size")
-    m.single("projector", lambda t: t.linear("language_projection", t.input(former.hidden, Axis.IMAGE_TOKENS), width,
-                                             bias=True))  # fmt: skip
+    m.single(
+        "projector",
+        lambda t: t.linear(
+            "language_projection", t.input(former.hidden, Axis.IMAGE_TOKENS), width, bias=True
+        ),
+    )
     with m.prefix("language_model"):
         write(text, m)
     m.notes["image"] |= {"tokens": queries}
@@ -125,21 +157,50 @@ def blip_2(c: Config, m: ModelBuilder) -> None:
 @body("blip_text_model")
 def blip_text(c: Config, m: ModelBuilder) -> None:
     """BERT as a decoder that attends to the tower's patches in every layer."""
-    shape = Heads(even(c), c.heads, c.hidden // c.heads, rotary_dim=0, dropout=c.number("attention_probs_dropout_prob", 0.0))
-    drop, names = c.number("hidden_dropout_prob", 0.0), (*(f"self.{name}" for name in NAMES), "output.dense")
-    mlp = partial(plain, inner=c.inner, module="", names=("intermediate.dense", "output.dense"), activation=activation(c))
+    shape = Heads(
+        even(c),
+        c.heads,
+        c.hidden // c.heads,
+        rotary_dim=0,
+        dropout=c.number("attention_probs_dropout_prob", 0.0),
+    )
+    drop, names = (
+        c.number("hidden_dropout_prob", 0.0),
+        ("self.query", "self.key", "self.value", "output.dense"),
+    )
+    mlp = partial(
+        plain,
+        inner=c.inner,
+        module="",
+        names=("intermediate.dense", "output.dense"),
+        activation=activation(c),
+    )
 
     def layer(t: Trace, x: Tensor) -> Tensor:
         own = partial(grouped, shape=shape, module="attention", names=names, bias=True)
-        seen = partial(cross_attention, shape=shape, module="crossattention", names=names, bias=True,
-                       source=c.size("encoder_hidden_size"))  # fmt: skip
-        parts = (("attention.output.LayerNorm", own), ("crossattention.output.LayerNorm", seen),
-                 ("output.LayerNorm", mlp))  # fmt: skip
+        seen = partial(
+            cross_attention,
+            shape=shape,
+            module="crossattention",
+            names=names,
+            bias=True,
+            source=c.size("encoder_hidden_size"),
+        )
+        parts = (
+            ("attention.output.LayerNorm", own),
+            ("crossattention.output.LayerNorm", seen),
+            ("output.LayerNorm", mlp),
+        )
         return halves(t, x, parts, pre=False, dropout=drop)
 
     def words(t: Trace) -> Tensor:
         x = t.embedding("word_embeddings", c.vocab, c.hidden)
-        x = t.add(x, t.embedding("position_embeddings", c.size("max_position_embeddings"), c.hidden, axis=Axis.SEQUENCE))
+        x = t.add(
+            x,
+            t.embedding(
+                "position_embeddings", c.size("max_position_embeddings"), c.hidden, axis=Axis.SEQUENCE
+            ),
+        )
         return t.norm("LayerNorm", x, style="layer")
 
     m.hidden_size, m.vocab_size = c.hidden, c.vocab
@@ -167,6 +228,11 @@ def git_vision(c: Config, m: ModelBuilder) -> None:
         clip(c, m)
 
 
+def frame(t: Trace, index: int, width: int) -> None:
+    """The position of one frame of a film."""
+    held(t, f"img_temporal_embedding.{index}", 1, 1, width)
+
+
 @family("git")
 def git(c: Config, m: ModelBuilder) -> None:
     """GIT (arXiv 2205.14100): BERT's layers over patches and words together."""
@@ -176,7 +242,7 @@ def git(c: Config, m: ModelBuilder) -> None:
         see(c, m, "image_encoder")
         frames = c.size("num_image_with_embedding", 0, least=0)
         for index in range(min(frames, 2**10)):
-            m.single("projector", lambda t, index=index: held(t, f"img_temporal_embedding.{index}", 1, 1, vision.hidden))  # type: ignore[misc]
+            m.single("projector", partial(frame, index=index, width=vision.hidden))
 
         def write(t: Trace) -> Tensor:
             x = t.linear("0", t.input(vision.hidden, Axis.IMAGE_TOKENS), c.hidden, bias=True)

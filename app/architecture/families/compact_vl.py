@@ -1,6 +1,7 @@
-"""Models that shrink pictures in their own ways: MiniCPM-V, Hunyuan-VL, Granite Docling, ERNIE 4.5 VL, Molmo 2."""
+"""Pictures shrunk in ways of their own: MiniCPM-V, Hunyuan-VL, Granite Docling, ERNIE 4.5 VL, Molmo 2."""
 
 from functools import partial
+from typing import Any
 
 from ..blocks.attention import Heads, grouped
 from ..blocks.cross import cross_attention
@@ -37,7 +38,13 @@ def minicpm_vision(c: Config, m: ModelBuilder) -> None:
 
     siglip_body(c, m, side * side)
     m.single("vision", merge, name="vit_merger")
-    picture(m, size=c.pair("image_size"), patches=side * side, tokens=side * side // (rows * columns) // 4, wide=wide)
+    picture(
+        m,
+        size=c.pair("image_size"),
+        patches=side * side,
+        tokens=side * side // (rows * columns) // 4,
+        wide=wide,
+    )
 
 
 @family("minicpmv4_6", "minicpmv4_7", "minicpm_ocr")
@@ -52,8 +59,15 @@ def minicpm_v(c: Config, m: ModelBuilder) -> None:
         x = t.norm("pre_norm", merged(t, x, rows * columns), style="layer")
         return two_layers(t, x, LINEARS, x.width, text.hidden if is_last else vision.hidden, "gelu")
 
-    m.stack(times, write, width=vision.hidden, name="model.merger.mlp.{}", component="projector", axis=Axis.PATCHES,
-            kinds=lambda i: i == times - 1)  # fmt: skip
+    m.stack(
+        times,
+        write,
+        width=vision.hidden,
+        name="model.merger.mlp.{}",
+        component="projector",
+        axis=Axis.PATCHES,
+        kinds=lambda i: i == times - 1,
+    )
     logits(c, m, text)
 
 
@@ -107,18 +121,33 @@ def granite_docling_vision(c: Config, m: ModelBuilder) -> None:
         m.single("projector", lambda t: t.norm("ln_in", t.input(c.hidden, Axis.PATCHES), style="layer"))
         for name, factor in factors.items():
             wide = c.hidden * factor * factor
-            m.single("projector", lambda t, wide=wide: t.linear("projection", t.input(wide, Axis.IMAGE_TOKENS), out),  # type: ignore[misc]
-                     name=name)  # fmt: skip
+            m.single(
+                "projector",
+                lambda t, wide=wide: t.linear("projection", t.input(wide, Axis.IMAGE_TOKENS), out),  # type: ignore[misc]
+                name=name,
+            )
             m.stack(deep, merge, width=wide, name=f"{name}.deepstack_mergers.{{}}", axis=Axis.IMAGE_TOKENS)
-        m.single("projector", lambda t: t.norm("ln_out", t.linear("mlp_fc2", t.elementwise("gelu", t.norm(
-            "ln_mid", t.input(out, Axis.IMAGE_TOKENS), style="layer")), out), style="layer"))  # fmt: skip
+        m.single(
+            "projector",
+            lambda t: t.norm(
+                "ln_out",
+                t.linear(
+                    "mlp_fc2",
+                    t.elementwise("gelu", t.norm("ln_mid", t.input(out, Axis.IMAGE_TOKENS), style="layer")),
+                    out,
+                ),
+                style="layer",
+            ),
+        )
 
 
 @family("granite_docling")
 def granite_docling(c: Config, m: ModelBuilder) -> None:
     """Granite Docling: Granite's layers."""
     if c.get("density_router_hidden_size") is not None:
-        raise c.uncovered("density_router_hidden_size", "the router between both routes is not described here")
+        raise c.uncovered(
+            "density_router_hidden_size", "the router between both routes is not described here"
+        )
     see(c, m, "model.vision_model")
     text = language(c, m, "model.text_model")
     logits(c, m, text, after=scaled(text))
@@ -133,17 +162,30 @@ def ernie_vl_text(c: Config, m: ModelBuilder) -> None:
         raise c.wrong("moe_intermediate_size", "config_layer_types", value=len(widths), layers=2)
     shared, bias = c.size("moe_num_shared_experts", 2, least=0), c.flag("use_bias")
     shape = Heads.of(c)
-    options = {"activation": activation(c), "bias": bias}
+    options: dict[str, Any] = {"activation": activation(c), "bias": bias}
 
     def mixture(t: Trace, x: Tensor) -> Tensor:
         outs = [
-            sparse(t, x, count=count, top_k=used, inner=width, module=f"mlp.{kind}_moe", activation=activation(c),
-                   correction="gate.moe_statics.e_score_correction_bias", correction_shape=(1, count),
-                   correction_buffer=False)
+            sparse(
+                t,
+                x,
+                count=count,
+                top_k=used,
+                inner=width,
+                module=f"mlp.{kind}_moe",
+                activation=activation(c),
+                correction="gate.moe_statics.e_score_correction_bias",
+                correction_shape=(1, count),
+                correction_buffer=False,
+            )
             for kind, width in zip(("text", "vision"), widths, strict=True)
-        ]  # fmt: skip
+        ]
         out = t.add(*outs)
-        return t.add(out, gated(t, x, widths[0] * shared, module="mlp.shared_experts", **options)) if shared else out
+        return (
+            t.add(out, gated(t, x, widths[0] * shared, module="mlp.shared_experts", **options))
+            if shared
+            else out
+        )
 
     def layer(t: Trace, x: Tensor, kind: str) -> Tensor:
         feed = mixture if kind == "sparse" else partial(gated, inner=c.inner, **options)
@@ -162,8 +204,16 @@ def ernie_vision(c: Config, m: ModelBuilder) -> None:
     heads = both_ways(c.heads, c.hidden, turned=True)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return vision_layer(t, x, heads=heads, inner=c.inner, act=activation(c), module="attn", qkv=("qkv", "proj"),
-                            norms=("norm1", "norm2"))  # fmt: skip
+        return vision_layer(
+            t,
+            x,
+            heads=heads,
+            inner=c.inner,
+            act=activation(c),
+            module="attn",
+            qkv=("qkv", "proj"),
+            norms=("norm1", "norm2"),
+        )
 
     m.single("vision", lambda t: t.linear("patch_embed.proj", t.input(pixels, Axis.PATCHES), c.hidden))
     m.stack(c.count("depth"), layer, width=c.hidden, name="blocks.{}", axis=Axis.PATCHES)
@@ -207,8 +257,20 @@ def molmo_vision(c: Config, m: ModelBuilder) -> None:
         return t.linear("patch_embedding", pixels, c.hidden, bias=True)
 
     m.single("vision", embed)
-    m.stack(c.layers, partial(vision_layer, heads=heads, inner=c.inner, act=activation(c), names=NAMES,
-            bias=c.flag("attention_bias", True), out_bias=True), width=c.hidden, axis=Axis.PATCHES)  # fmt: skip
+    m.stack(
+        c.layers,
+        partial(
+            vision_layer,
+            heads=heads,
+            inner=c.inner,
+            act=activation(c),
+            names=NAMES,
+            bias=c.flag("attention_bias", True),
+            out_bias=True,
+        ),
+        width=c.hidden,
+        axis=Axis.PATCHES,
+    )
     picture(m, patch=c.size("patch_size"), merge=4)
 
 
@@ -216,12 +278,17 @@ def molmo_vision(c: Config, m: ModelBuilder) -> None:
 def molmo_text(c: Config, m: ModelBuilder) -> None:
     """Qwen 3's layers, on request with norms behind; rows beside the vocabulary for marks."""
     kind = "head" if c.text("qk_norm_type") == "qwen3" else "full"
-    attention = partial(grouped, shape=Heads.of(c), bias=c.flag("attention_bias"), out_bias=False, qk_norm=kind)
+    attention = partial(
+        grouped, shape=Heads.of(c), bias=c.flag("attention_bias"), out_bias=False, qk_norm=kind
+    )
     names = ("input_layernorm", "post_attention_layernorm")
     wrap = partial(post_norm, names=names) if c.flag("norm_after") else partial(pre_norm, names=names)
     m.embed("embed_tokens", c.vocab + c.size("additional_vocab_size", least=0), c.hidden)
-    m.stack(c.layers, lambda t, x: wrap(t, x, attention, partial(gated, inner=c.inner, activation=activation(c))),
-            width=c.hidden)  # fmt: skip
+    m.stack(
+        c.layers,
+        lambda t, x: wrap(t, x, attention, partial(gated, inner=c.inner, activation=activation(c))),
+        width=c.hidden,
+    )
     m.final_norm("norm", c.hidden)
 
 
@@ -235,10 +302,27 @@ def molmo2(c: Config, m: ModelBuilder) -> None:
     source, bias = vision.hidden * taken, a.flag("attention_bias", True)
 
     def write(t: Trace) -> Tensor:
-        x = cross_attention(t, t.input(source, Axis.IMAGE_TOKENS), shape, module="image_pooling_2d", names=NAMES,
-                            bias=bias, out_bias=True, source=source, axis=Axis.PATCHES, out=a.hidden)  # fmt: skip
-        return gated(t, x, a.inner, module="image_projector", width=a.size("text_hidden_size"),
-                     activation=activation(a), bias=a.flag("mlp_bias"))  # fmt: skip
+        x = cross_attention(
+            t,
+            t.input(source, Axis.IMAGE_TOKENS),
+            shape,
+            module="image_pooling_2d",
+            names=NAMES,
+            bias=bias,
+            out_bias=True,
+            source=source,
+            axis=Axis.PATCHES,
+            out=a.hidden,
+        )
+        return gated(
+            t,
+            x,
+            a.inner,
+            module="image_projector",
+            width=a.size("text_hidden_size"),
+            activation=activation(a),
+            bias=a.flag("mlp_bias"),
+        )
 
     project(m, "model.multi_modal_projector", write)
     text = language(c, m)

@@ -27,9 +27,15 @@ def tower(*model_types: str) -> Callable[[Writer], Writer]:
 
 
 def see(
-    c: Config, m: ModelBuilder, name: str, key: str = "vision_config", *, component: str = "vision",
-    otherwise: str | None = None, **forced: object,
-) -> Config:  # fmt: skip
+    c: Config,
+    m: ModelBuilder,
+    name: str,
+    key: str = "vision_config",
+    *,
+    component: str = "vision",
+    otherwise: str | None = None,
+    **forced: object,
+) -> Config:
     """The tower that a sub-configuration describes, below `name`.
 
     `otherwise`: its type where none is stated; `forced`: fields that the outer configuration decides.
@@ -48,7 +54,12 @@ def see(
 
 
 def language(
-    c: Config, m: ModelBuilder, name: str = "model.language_model", key: str = "text_config", *, flat: bool = False
+    c: Config,
+    m: ModelBuilder,
+    name: str = "model.language_model",
+    key: str = "text_config",
+    *,
+    flat: bool = False,
 ) -> Config:
     """The language model's body that a sub-configuration describes, below `name`.
 
@@ -78,8 +89,14 @@ def logits(
     after: Sequence[str] | None = None,
 ) -> None:
     """The head; whether it reuses the embedding is the outer configuration's to say."""
-    m.head(name, m.hidden_size, rows or text.vocab, tied=c.tied if tied is None else tied, bias=bias,
-           after=softcap(text) if after is None else after)  # fmt: skip
+    m.head(
+        name,
+        m.hidden_size,
+        rows or text.vocab,
+        tied=c.tied if tied is None else tied,
+        bias=bias,
+        after=softcap(text) if after is None else after,
+    )
 
 
 def project(m: ModelBuilder, name: str, write: Callable[[Trace], object]) -> None:

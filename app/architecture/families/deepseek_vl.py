@@ -17,8 +17,18 @@ def deepseek_vl(c: Config, m: ModelBuilder) -> None:
     """DeepSeek-VL 1.3B (arXiv 2403.05525): SigLIP and two linear layers."""
     vision = see(c, m, "model.vision_model")
     text = language(c, m)
-    project(m, "model.aligner", lambda t: two_layers(t, t.input(vision.hidden, Axis.IMAGE_TOKENS),
-            ("linear1", "linear2"), text.hidden, text.hidden, "gelu"))  # fmt: skip
+    project(
+        m,
+        "model.aligner",
+        lambda t: two_layers(
+            t,
+            t.input(vision.hidden, Axis.IMAGE_TOKENS),
+            ("linear1", "linear2"),
+            text.hidden,
+            text.hidden,
+            "gelu",
+        ),
+    )
     logits(c, m, text)
 
 
@@ -35,7 +45,11 @@ def deepseek_vl_hybrid(c: Config, m: ModelBuilder) -> None:
     high = see(c, m, "model.high_res_vision_model", "high_res_vision_config")
     channels = high.size("output_channels")
     with m.component("vision"), m.prefix("model"):
-        m.single("vision", lambda t: neck(t, t.input(high.hidden, Axis.PATCHES), channels), name="high_res_vision_neck")
+        m.single(
+            "vision",
+            lambda t: neck(t, t.input(high.hidden, Axis.PATCHES), channels),
+            name="high_res_vision_neck",
+        )
         m.single("vision", lambda t: upsampled(t, channels, ("conv1", "conv2")), name="high_res_vision_proj")
     vision = see(c, m, "model.vision_model")
     text = language(c, m)

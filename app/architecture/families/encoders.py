@@ -1,4 +1,4 @@
-"""Encoders that read text whole, in BERT's shape with an attention of their own: MPNet, DeBERTa, ALBERT, others."""
+"""Encoders in BERT's shape with an attention of their own: MPNet, Longformer, ALBERT, DistilBERT, others."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,11 +20,21 @@ def encoder_heads(c: Config) -> Heads:
     """Heads without a mask or a cache; they must divide the width."""
     if c.hidden % c.heads:
         raise c.wrong("num_attention_heads", "config_not_divisible", value=c.heads, of=c.hidden)
-    return Heads(c.heads, c.heads, c.hidden // c.heads, rotary_dim=0, causal=False, cached=False,
-                 dropout=c.number("attention_probs_dropout_prob", 0.0), float32_softmax=False)  # fmt: skip
+    return Heads(
+        c.heads,
+        c.heads,
+        c.hidden // c.heads,
+        rotary_dim=0,
+        causal=False,
+        cached=False,
+        dropout=c.number("attention_probs_dropout_prob", 0.0),
+        float32_softmax=False,
+    )
 
 
-def named(*names: str, extra: Callable[[Config, Trace, Tensor], None] | None = None) -> Callable[[Config], Attention]:
+def named(
+    *names: str, extra: Callable[[Config, Trace, Tensor], None] | None = None
+) -> Callable[[Config], Attention]:
     """Separate projections under their names below `attention`; `extra` holds what else stands there."""
     query, key, value, output = names
 
@@ -43,8 +53,16 @@ def named(*names: str, extra: Callable[[Config, Trace, Tensor], None] | None = N
 USUAL = ("self.query", "self.key", "self.value", "output.dense")
 
 
-def embeddings(c: Config, t: Trace, *, width: int | None = None, rows: int | None = None, types: bool = True,
-               extra: tuple[tuple[str, int], ...] = (), normed: bool = True) -> Tensor:  # fmt: skip
+def embeddings(
+    c: Config,
+    t: Trace,
+    *,
+    width: int | None = None,
+    rows: int | None = None,
+    types: bool = True,
+    extra: tuple[tuple[str, int], ...] = (),
+    normed: bool = True,
+) -> Tensor:
     """Words, positions (`rows` of them, none for 0) and token types."""
     wide = width or c.hidden
     with t.scope("embeddings"):
@@ -65,11 +83,18 @@ def embeddings(c: Config, t: Trace, *, width: int | None = None, rows: int | Non
 def write_layers(c: Config, m: ModelBuilder, attention: Attention, attention_norm: str = BEHIND[0]) -> None:
     """BERT's layers: both norms behind the residual."""
     shape, drop = encoder_heads(c), c.number("hidden_dropout_prob", 0.0)
-    mlp = partial(plain, inner=c.inner, module="", names=("intermediate.dense", "output.dense"),
-                  activation=c.text("hidden_act", "gelu"))  # fmt: skip
+    mlp = partial(
+        plain,
+        inner=c.inner,
+        module="",
+        names=("intermediate.dense", "output.dense"),
+        activation=c.text("hidden_act", "gelu"),
+    )
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return outer_norm(t, x, lambda t, x: attention(t, x, shape), mlp, names=(attention_norm, BEHIND[1]), dropout=drop)
+        return outer_norm(
+            t, x, lambda t, x: attention(t, x, shape), mlp, names=(attention_norm, BEHIND[1]), dropout=drop
+        )
 
     m.hidden_size, m.vocab_size = c.hidden, c.vocab
     m.stack(c.layers, layer, width=c.hidden, name="encoder.layer.{}")
@@ -98,15 +123,24 @@ def sign_up(kind: str, prefix: str, write: Writer, head: Writer) -> None:
     family(kind)(whole)
 
 
-def bert_like(attention: Callable[[Config], Attention], *, offset: int = 0, types: bool = True, pooled: bool = False,
-              extra: Callable[[Config], tuple[tuple[str, int], ...]] | None = None,
-              after: Callable[[Config, ModelBuilder], None] | None = None, buffer: bool = False,
-              norm: str = BEHIND[0]) -> Writer:  # fmt: skip
-    """A body in BERT's shape; `offset` rows beside the positions, `after` writes what the encoder owns besides."""
+def bert_like(
+    attention: Callable[[Config], Attention],
+    *,
+    offset: int = 0,
+    types: bool = True,
+    pooled: bool = False,
+    extra: Callable[[Config], tuple[tuple[str, int], ...]] | None = None,
+    after: Callable[[Config, ModelBuilder], None] | None = None,
+    buffer: bool = False,
+    norm: str = BEHIND[0],
+) -> Writer:
+    """A body in BERT's shape; `offset` rows beside the positions, `after` writes what else it owns."""
 
     def write(c: Config, m: ModelBuilder) -> None:
         rows = c.size("max_position_embeddings") + offset
-        m.single("embedding", lambda t: embeddings(c, t, rows=rows, types=types, extra=extra(c) if extra else ()))
+        m.single(
+            "embedding", lambda t: embeddings(c, t, rows=rows, types=types, extra=extra(c) if extra else ())
+        )
         if buffer:
             ids = ("embeddings.position_ids", (1, c.size("max_position_embeddings")))
             m.single("embedding", lambda t: t.hold(t.parameter(*ids, buffer=True, dtype="int64")))
@@ -142,8 +176,14 @@ def boxes(c: Config) -> tuple[tuple[str, int], ...]:
     return tuple((f"{side}_position_embeddings", c.size("max_2d_position_embeddings")) for side in "xyhw")
 
 
-sign_up("mpnet", "mpnet", bert_like(named("attn.q", "attn.k", "attn.v", "attn.o"), types=False, after=buckets,
-                                    norm="attention.LayerNorm"), lm_head)  # fmt: skip
+sign_up(
+    "mpnet",
+    "mpnet",
+    bert_like(
+        named("attn.q", "attn.k", "attn.v", "attn.o"), types=False, after=buckets, norm="attention.LayerNorm"
+    ),
+    lm_head,
+)
 sign_up("longformer", "longformer", bert_like(named(*USUAL, extra=second_projections)), lm_head)
 sign_up("nystromformer", "nystromformer", bert_like(named(*USUAL, extra=landmarks), offset=2), predictions)
 sign_up("yoso", "yoso", bert_like(named(*USUAL), offset=2), predictions)
@@ -195,8 +235,12 @@ def deberta_attention(c: Config) -> Attention:
         with t.scope("attention"):
             with t.scope("self"):
                 qkv = t.linear("in_proj", x, 3 * x.width, split=columns(part, part, part))
-                t.hold(*(t.parameter(name, (x.width,), Role.BIAS, split=column(shape.heads))
-                         for name in ("q_bias", "v_bias")))  # fmt: skip
+                t.hold(
+                    *(
+                        t.parameter(name, (x.width,), Role.BIAS, split=column(shape.heads))
+                        for name in ("q_bias", "v_bias")
+                    )
+                )
                 if c.flag("talking_head"):
                     for name in ("head_logits_proj", "head_weights_proj"):
                         t.hold(t.parameter(f"{name}.weight", (shape.heads, shape.heads)))
@@ -230,7 +274,9 @@ def deberta_body(attention: Callable[[Config], Attention]) -> Writer:
         write_layers(c, m, attention(c))
         rows, _ = relative(c)
         if rows:
-            m.single("encoder", lambda t: t.hold(t.parameter("encoder.rel_embeddings.weight", (rows, c.hidden))))
+            m.single(
+                "encoder", lambda t: t.hold(t.parameter("encoder.rel_embeddings.weight", (rows, c.hidden)))
+            )
         if c.model_type == "deberta-v2":
             deberta_extras(c, m)
 
@@ -244,7 +290,9 @@ def deberta_extras(c: Config, m: ModelBuilder) -> None:
     if kernel := c.size("conv_kernel_size", 0, least=0):
 
         def convolve(t: Trace) -> Tensor:
-            x = t.convolution("conv", t.input(c.hidden), c.hidden, kernel=(kernel,), groups=c.size("conv_groups", 1))
+            x = t.convolution(
+                "conv", t.input(c.hidden), c.hidden, kernel=(kernel,), groups=c.size("conv_groups", 1)
+            )
             return t.norm("LayerNorm", x, style="layer")
 
         m.single("encoder", convolve, name="encoder.conv")
@@ -280,16 +328,26 @@ def albert_body(c: Config, m: ModelBuilder) -> None:
     def layer(t: Trace, x: Tensor) -> Tensor:
         mixed = grouped(t, x, shape, module="attention", names=("query", "key", "value", "dense"), bias=True)
         x = t.norm("attention.LayerNorm", t.add(x, branch(t, mixed, drop)), style="layer")
-        fed = plain(t, x, c.inner, module="", names=("ffn", "ffn_output"), activation=c.text("hidden_act", "gelu"))
+        fed = plain(
+            t, x, c.inner, module="", names=("ffn", "ffn_output"), activation=c.text("hidden_act", "gelu")
+        )
         return t.norm("full_layer_layer_norm", t.add(x, branch(t, fed, drop)), style="layer")
 
     m.hidden_size, m.vocab_size = c.hidden, c.vocab
     m.single("embedding", lambda t: embeddings(c, t, width=width))
-    m.single("embedding", lambda t: t.linear("encoder.embedding_hidden_mapping_in", t.input(width), c.hidden, bias=True))
+    m.single(
+        "embedding",
+        lambda t: t.linear("encoder.embedding_hidden_mapping_in", t.input(width), c.hidden, bias=True),
+    )
     passes = max(1, c.layers // groups)
     for group in range(groups):
-        m.stack(inner_count, layer, width=c.hidden, runs=passes,
-                name=f"encoder.albert_layer_groups.{group}.albert_layers.{{}}")  # fmt: skip
+        m.stack(
+            inner_count,
+            layer,
+            width=c.hidden,
+            runs=passes,
+            name=f"encoder.albert_layer_groups.{group}.albert_layers.{{}}",
+        )
 
 
 def albert_head(c: Config, m: ModelBuilder) -> None:
@@ -305,21 +363,44 @@ def distilbert_body(c: Config, m: ModelBuilder) -> None:
     width, drop = c.size("dim"), c.number("dropout", 0.0)
     if width % c.size("n_heads"):
         raise c.wrong("n_heads", "config_not_divisible", value=c.size("n_heads"), of=width)
-    shape = Heads(c.size("n_heads"), c.size("n_heads"), width // c.size("n_heads"), rotary_dim=0, causal=False,
-                  cached=False, dropout=c.number("attention_dropout", 0.0), float32_softmax=False)  # fmt: skip
-    attention = partial(grouped, shape=shape, module="attention", names=("q_lin", "k_lin", "v_lin", "out_lin"), bias=True)
-    mlp = partial(plain, inner=c.size("hidden_dim"), module="ffn", names=("lin1", "lin2"),
-                  activation=c.text("activation", "gelu"), dropout=drop)  # fmt: skip
+    shape = Heads(
+        c.size("n_heads"),
+        c.size("n_heads"),
+        width // c.size("n_heads"),
+        rotary_dim=0,
+        causal=False,
+        cached=False,
+        dropout=c.number("attention_dropout", 0.0),
+        float32_softmax=False,
+    )
+    attention = partial(
+        grouped, shape=shape, module="attention", names=("q_lin", "k_lin", "v_lin", "out_lin"), bias=True
+    )
+    mlp = partial(
+        plain,
+        inner=c.size("hidden_dim"),
+        module="ffn",
+        names=("lin1", "lin2"),
+        activation=c.text("activation", "gelu"),
+        dropout=drop,
+    )
 
     def embed(t: Trace) -> Tensor:
         x = t.embedding("word_embeddings", c.vocab, width)
-        x = t.add(x, t.embedding("position_embeddings", c.size("max_position_embeddings"), width, axis=Axis.SEQUENCE))
+        x = t.add(
+            x,
+            t.embedding("position_embeddings", c.size("max_position_embeddings"), width, axis=Axis.SEQUENCE),
+        )
         return branch(t, t.norm("LayerNorm", x, style="layer"), drop)
 
     m.hidden_size, m.vocab_size = width, c.vocab
     m.single("embedding", embed, name="embeddings")
-    m.stack(c.count("n_layers"), lambda t, x: outer_norm(t, x, attention, mlp,
-            names=("sa_layer_norm", "output_layer_norm")), width=width, name="transformer.layer.{}")  # fmt: skip
+    m.stack(
+        c.count("n_layers"),
+        lambda t, x: outer_norm(t, x, attention, mlp, names=("sa_layer_norm", "output_layer_norm")),
+        width=width,
+        name="transformer.layer.{}",
+    )
 
 
 def distilbert_head(c: Config, m: ModelBuilder) -> None:

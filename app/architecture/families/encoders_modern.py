@@ -26,8 +26,14 @@ def modernbert_body(c: Config, m: ModelBuilder) -> None:
     norm_bias, bias = c.flag("norm_bias"), c.flag("attention_bias")
     every = c.size("global_attn_every_n_layers", 3)
     types = c.layer_types(["sliding_attention" if i % every else "full_attention" for i in range(c.layers)])
-    mlp = partial(fused_gated, inner=c.inner, names=("Wi", "Wo"), activation=c.text("hidden_activation", "gelu"),
-                  bias=c.flag("mlp_bias"), dropout=c.number("mlp_dropout", 0.0))  # fmt: skip
+    mlp = partial(
+        fused_gated,
+        inner=c.inner,
+        names=("Wi", "Wo"),
+        activation=c.text("hidden_activation", "gelu"),
+        bias=c.flag("mlp_bias"),
+        dropout=c.number("mlp_dropout", 0.0),
+    )
 
     def layer(t: Trace, x: Tensor, kind: str, is_first: bool) -> Tensor:
         window = c.size("local_attention") // 2 if kind == "sliding_attention" else None
@@ -67,7 +73,7 @@ sign_up("modernbert", "model", modernbert_body, modernbert_head)
 
 
 def rotary_bert(c: Config, m: ModelBuilder) -> None:
-    """Nomic (arXiv 2402.01613), GTE (arXiv 2407.19669), Jina 3 (arXiv 2409.10173): BERT with rotary positions."""
+    """Nomic, GTE, Jina 3 (arXiv 2402.01613, 2407.19669, 2409.10173): BERT with rotary positions."""
     kind, drop = c.model_type, c.number("hidden_dropout_prob", 0.0)
     biased = kind != "nomic_bert"
     attention = partial(grouped, shape=both(c, kv_heads=c.heads), bias=biased)
@@ -80,7 +86,9 @@ def rotary_bert(c: Config, m: ModelBuilder) -> None:
             return gated(t, x, c.inner, names=names, activation=activation(c))
         with t.scope("mlp"):
             gate = t.elementwise(activation(c), t.linear("gate_proj", x, c.inner))
-            return t.linear("down_proj", t.multiply(gate, t.linear("up_proj", x, c.inner)), c.hidden, bias=True)
+            return t.linear(
+                "down_proj", t.multiply(gate, t.linear("up_proj", x, c.inner)), c.hidden, bias=True
+            )
 
     def embed(t: Trace) -> Tensor:
         x = t.embedding("word_embeddings", c.vocab, c.hidden)
@@ -90,19 +98,33 @@ def rotary_bert(c: Config, m: ModelBuilder) -> None:
 
     m.hidden_size, m.vocab_size = c.hidden, c.vocab
     m.single("embedding", embed, name="embeddings")
-    m.stack(c.layers, lambda t, x: outer_norm(t, x, attention, mlp, dropout=drop,
-            names=("post_attention_layernorm", "post_mlp_layernorm")), width=c.hidden)  # fmt: skip
+    m.stack(
+        c.layers,
+        lambda t, x: outer_norm(
+            t, x, attention, mlp, dropout=drop, names=("post_attention_layernorm", "post_mlp_layernorm")
+        ),
+        width=c.hidden,
+    )
 
 
 def nomic_head(c: Config, m: ModelBuilder) -> None:
     """BERT's head, always tied."""
-    write_head(c, m, name="cls.predictions", dense="transform.dense", norm="transform.layer_norm", width=c.hidden,
-               tied=c.flag("tie_word_embeddings", True))  # fmt: skip
+    write_head(
+        c,
+        m,
+        name="cls.predictions",
+        dense="transform.dense",
+        norm="transform.layer_norm",
+        width=c.hidden,
+        tied=c.flag("tie_word_embeddings", True),
+    )
 
 
 def gte_head(c: Config, m: ModelBuilder) -> None:
     """RoBERTa's head with the bias inside the matrix's module."""
-    write_head(c, m, name="lm_head", dense="dense", norm="layer_norm", width=c.hidden, own_bias=False, act="gelu")
+    write_head(
+        c, m, name="lm_head", dense="dense", norm="layer_norm", width=c.hidden, own_bias=False, act="gelu"
+    )
 
 
 def jina_head(c: Config, m: ModelBuilder) -> None:
@@ -124,7 +146,9 @@ def llama_body(c: Config, m: ModelBuilder) -> None:
 
     def layer(t: Trace, x: Tensor, window: int | None) -> Tensor:
         attention = partial(grouped, shape=both(c, window=window), bias=c.flag("attention_bias"))
-        return pre_norm(t, x, attention, partial(gated, inner=c.inner, activation=activation(c), bias=c.flag("mlp_bias")))
+        return pre_norm(
+            t, x, attention, partial(gated, inner=c.inner, activation=activation(c), bias=c.flag("mlp_bias"))
+        )
 
     m.embed("embed_tokens", c.vocab, c.hidden)
     m.stack(c.layers, layer, width=c.hidden, kinds=lambda i: windows[i])

@@ -1,8 +1,8 @@
 """Florence 2 (DaViT and BART), UDOP (T5 over pages), PP-FormulaNet (SAM and BART's decoder)."""
 
-from ..blocks.vision import both_ways, held, patches
 from ..blocks.attention import fused
 from ..blocks.feed_forward import plain
+from ..blocks.vision import both_ways, held, patches
 from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Tensor
@@ -32,12 +32,25 @@ def half_block(t: Trace, x: Tensor, heads: int, c: Config, kind: str) -> Tensor:
         x = t.add(x, t.convolution("conv1", x, x.width, kernel=(3, 3), groups=x.width))
         module = "window_attn" if kind == "spatial" else "channel_attn"
         shape = both_ways(heads, x.width, window=c.size("window_size", 12) ** 2)
-        mixed = fused(t, t.norm("norm1", x, style="layer"), shape, module=module, names=("qkv", "proj"),
-                      bias=c.flag("qkv_bias", True), out_bias=True)  # fmt: skip
+        mixed = fused(
+            t,
+            t.norm("norm1", x, style="layer"),
+            shape,
+            module=module,
+            names=("qkv", "proj"),
+            bias=c.flag("qkv_bias", True),
+            out_bias=True,
+        )
         x = t.add(x, mixed)
         x = t.add(x, t.convolution("conv2", x, x.width, kernel=(3, 3), groups=x.width))
-        fed = plain(t, t.norm("norm2", x, style="layer"), inner, module="ffn", names=("fc1", "fc2"),
-                    activation=c.text("activation_function", "gelu"))  # fmt: skip
+        fed = plain(
+            t,
+            t.norm("norm2", x, style="layer"),
+            inner,
+            module="ffn",
+            names=("fc1", "fc2"),
+            activation=c.text("activation_function", "gelu"),
+        )
         return t.add(x, fed)
 
 
@@ -80,8 +93,13 @@ def florence2(c: Config, m: ModelBuilder) -> None:
     rows = vision.size("max_position_embeddings")
 
     def write(t: Trace) -> Tensor:
-        t.hold(t.parameter("visual_temporal_embed.pos_idx_to_embed", (vision.size("max_temporal_embeddings"), width),
-                           buffer=True))  # fmt: skip
+        t.hold(
+            t.parameter(
+                "visual_temporal_embed.pos_idx_to_embed",
+                (vision.size("max_temporal_embeddings"), width),
+                buffer=True,
+            )
+        )
         held(t, "image_position_embed.row_embeddings.weight", rows, width // 2)
         held(t, "image_position_embed.column_embeddings.weight", rows, width - width // 2)
         x = t.linear("image_projection", t.input(width, Axis.IMAGE_TOKENS), out)
@@ -113,8 +131,12 @@ def udop(c: Config, m: ModelBuilder) -> None:
 
     def biases(m: ModelBuilder) -> None:
         for index in range(1, min(len(kinds), STAGES)):
-            m.single("encoder", lambda t, index=index: held(  # type: ignore[misc]
-                t, f"relative_bias.biases.{index}.relative_attention_bias.weight", *buckets))  # fmt: skip
+            m.single(
+                "encoder",
+                lambda t, index=index: held(  # type: ignore[misc]
+                    t, f"relative_bias.biases.{index}.relative_attention_bias.weight", *buckets
+                ),
+            )
 
     m.notes["kind"] = "encoder_decoder"
     m.single("vision", pixels, name="patch_embed")
@@ -122,9 +144,15 @@ def udop(c: Config, m: ModelBuilder) -> None:
     with m.component("encoder"), m.prefix("encoder"):
         write_stack(c, m, c.count("num_layers"), lambda sparse: feed, decodes=False)
         for side in "xy":
-            m.single("encoder", lambda t, side=side: t.embedding(  # type: ignore[misc]
-                f"cell_2d_embedding.{side}_position_embeddings", c.size("max_2d_position_embeddings"), width,
-                axis=Axis.SOURCE))  # fmt: skip
+            m.single(
+                "encoder",
+                lambda t, side=side: t.embedding(  # type: ignore[misc]
+                    f"cell_2d_embedding.{side}_position_embeddings",
+                    c.size("max_2d_position_embeddings"),
+                    width,
+                    axis=Axis.SOURCE,
+                ),
+            )
         biases(m)
     with m.prefix("decoder"):
         m.single("vision", pixels, name="embed_patches")
@@ -141,7 +169,13 @@ def formula_vision(c: Config, m: ModelBuilder) -> None:
     channels, out = c.size("post_conv_in_channels"), c.size("decoder_hidden_size")
 
     def write(t: Trace) -> Tensor:
-        x = t.convolution("conv1", t.input(channels, Axis.PATCHES), c.size("post_conv_mid_channels"), kernel=(3, 3), bias=False)
+        x = t.convolution(
+            "conv1",
+            t.input(channels, Axis.PATCHES),
+            c.size("post_conv_mid_channels"),
+            kernel=(3, 3),
+            bias=False,
+        )
         x = t.convolution("conv2", x, c.size("post_conv_out_channels"), kernel=(3, 3), bias=False)
         return t.linear("linear_2", t.linear("linear_1", x, x.width, bias=True), out, bias=True)
 
@@ -160,5 +194,3 @@ def formula_net(c: Config, m: ModelBuilder) -> None:
         decoder(text, m, line)
     m.head("lm_head", text.size("d_model"), text.vocab, tied=False)
     m.notes["kind"] = "encoder_decoder"
-
-

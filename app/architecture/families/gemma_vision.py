@@ -23,7 +23,8 @@ def gemma3(c: Config, m: ModelBuilder) -> None:
     text = language(c, m)
     soft_tokens(m, "model.multi_modal_projector", vision, text)
     m.notes["image"] |= {"tokens": c.size("mm_tokens_per_image", 256)}
-    logits(c, m, text)
+    tied = c.tied or (c.model_type == "shieldgemma2" and text.tied)
+    logits(c, m, text, tied=tied)
 
 
 def soft_tokens(m: ModelBuilder, name: str, vision: Config, text: Config) -> None:
@@ -42,8 +43,11 @@ def paligemma(c: Config, m: ModelBuilder) -> None:
     vision = see(c, m, "model.vision_tower")
     text = language(c, m)
     width = vision.size("projection_dim", c.size("projection_dim", 2048))
-    project(m, "model.multi_modal_projector",
-            lambda t: t.linear("linear", t.input(vision.hidden, Axis.IMAGE_TOKENS), width, bias=True))  # fmt: skip
+    project(
+        m,
+        "model.multi_modal_projector",
+        lambda t: t.linear("linear", t.input(vision.hidden, Axis.IMAGE_TOKENS), width, bias=True),
+    )
     logits(c, m, text)
 
 
@@ -59,10 +63,20 @@ def gemma4_vision(c: Config, m: ModelBuilder) -> None:
     heads = both_ways(c.heads, c.heads * c.head_dim, kv_heads=c.kv_heads, turned=True)
     projections = [f"self_attn.{name}_proj.linear" for name in "qkvo"]
     halves = [f"mlp.{name}_proj.linear" for name in ("gate", "up", "down")]
-    attention = partial(grouped, shape=heads, names=tuple(f"{n}_proj.linear" for n in "qkvo"),
-                        bias=c.flag("attention_bias"), qk_norm="head", qk_style="rms_wide")  # fmt: skip
-    mlp = partial(gated, inner=c.inner, names=("gate_proj.linear", "up_proj.linear", "down_proj.linear"),
-                  activation=c.text("hidden_activation"))  # fmt: skip
+    attention = partial(
+        grouped,
+        shape=heads,
+        names=("q_proj.linear", "k_proj.linear", "v_proj.linear", "o_proj.linear"),
+        bias=c.flag("attention_bias"),
+        qk_norm="head",
+        qk_style="rms_wide",
+    )
+    mlp = partial(
+        gated,
+        inner=c.inner,
+        names=("gate_proj.linear", "up_proj.linear", "down_proj.linear"),
+        activation=c.text("hidden_activation"),
+    )
 
     def embed(t: Trace) -> Tensor:
         held(t, "position_embedding_table", 2, c.size("position_embedding_size"), c.hidden)
@@ -76,10 +90,18 @@ def gemma4_vision(c: Config, m: ModelBuilder) -> None:
     m.single("vision", embed, name="patch_embedder")
     m.stack(c.layers, layer, width=c.hidden, name="encoder.layers.{}", axis=Axis.PATCHES)
     if c.flag("standardize"):
-        m.single("vision", lambda t: t.hold(*(t.parameter(name, (c.hidden,), buffer=True)
-                                              for name in ("std_bias", "std_scale"))))  # fmt: skip
-    picture(m, patch=c.size("patch_size"), merge=c.size("pooling_kernel_size") ** 2,
-            tokens=c.size("default_output_length", 280))  # fmt: skip
+        m.single(
+            "vision",
+            lambda t: t.hold(
+                *(t.parameter(name, (c.hidden,), buffer=True) for name in ("std_bias", "std_scale"))
+            ),
+        )
+    picture(
+        m,
+        patch=c.size("patch_size"),
+        merge=c.size("pooling_kernel_size") ** 2,
+        tokens=c.size("default_output_length", 280),
+    )
 
 
 def to_text(m: ModelBuilder, name: str, width: int, text: Config, axis: Axis) -> None:
@@ -102,7 +124,7 @@ def gemma4(c: Config, m: ModelBuilder) -> None:
         audio = see(c, m, "model.audio_tower", "audio_config", component="audio")
         to_text(m, "model.embed_audio", audio.size("output_proj_dims", audio.hidden), text, Axis.SOURCE)
     if c.get("vision_config") is not None:
-        to_text(m, "model.embed_vision", vision.size("output_proj_dims", vision.hidden), text, Axis.IMAGE_TOKENS)
+        to_text(
+            m, "model.embed_vision", vision.size("output_proj_dims", vision.hidden), text, Axis.IMAGE_TOKENS
+        )
     logits(c, m, text)
-
-

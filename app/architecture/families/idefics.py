@@ -35,13 +35,24 @@ def resampler(p: Config, m: ModelBuilder, width: int) -> None:
     def layer(t: Trace, x: Tensor) -> Tensor:
         with t.scope("0"):
             t.norm("context_layer_norm", t.input(width, Axis.PATCHES), style="layer")
-            mixed = cross_attention(t, t.norm("latents_layer_norm", x, style="layer"), shape, module="", axis=Axis.PATCHES,
-                                    names=("q_proj", "k_proj", "v_proj", "output_proj"), qk_norm=qk, qk_style="layer",
-                                    qk_names=QK)  # fmt: skip
+            mixed = cross_attention(
+                t,
+                t.norm("latents_layer_norm", x, style="layer"),
+                shape,
+                module="",
+                axis=Axis.PATCHES,
+                names=("q_proj", "k_proj", "v_proj", "output_proj"),
+                qk_norm=qk,
+                qk_style="layer",
+                qk_names=QK,
+            )
         x = t.add(x, mixed)
         with t.scope("1"):
             normed = t.norm("ln", x, style="layer")
-            return t.add(x, plain(t, normed, 4 * width, module="", names=("fc", "c_proj"), activation="relu", bias=False))
+            return t.add(
+                x,
+                plain(t, normed, 4 * width, module="", names=("fc", "c_proj"), activation="relu", bias=False),
+            )
 
     m.single("projector", lambda t: held(t, "latents", p.size("resampler_n_latents"), width))
     m.stack(p.count("resampler_depth"), layer, width=width, name="blocks.{}", axis=Axis.IMAGE_TOKENS)
@@ -60,8 +71,9 @@ def idefics(c: Config, m: ModelBuilder) -> None:
 
     def crossed(t: Trace, x: Tensor) -> Tensor:
         normed = t.norm("input_layernorm", x)
-        mixed = cross_attention(t, normed, shape, module="cross_attn", names=NAMES, source=width, qk_norm=qk,
-                                qk_names=QK)  # fmt: skip
+        mixed = cross_attention(
+            t, normed, shape, module="cross_attn", names=NAMES, source=width, qk_norm=qk, qk_names=QK
+        )
         x = t.add(x, scaled(t, mixed, "alpha_cross_attn", gates))
         return t.add(x, scaled(t, mlp(t, t.norm("post_attention_layernorm", x)), "alpha_dense", gates))
 
@@ -69,7 +81,9 @@ def idefics(c: Config, m: ModelBuilder) -> None:
     with m.prefix("model"):
         m.embed("embed_tokens", c.vocab, c.hidden)
         if extra:
-            m.single("embedding", lambda t: held(t, "embed_tokens.additional_embedding.weight", extra, c.hidden))
+            m.single(
+                "embedding", lambda t: held(t, "embed_tokens.additional_embedding.weight", extra, c.hidden)
+            )
         see(c, m, "vision_model")
         if c.flag("use_resampler"):
             with m.component("projector"), m.prefix("perceiver_resampler"):

@@ -30,8 +30,22 @@ def glm4v_text(c: Config, m: ModelBuilder) -> None:
     glm4_stack(c, m, bias=c.model_type == "glm4v_text")
 
 
-@family("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "glm4v", "glm4v_moe",
-        "glm_ocr", "glm46v", "glmga", "exaone4_5", "cosmos3_omni", "qwen4_exp")  # fmt: skip
+@family(
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "qwen3_vl_moe",
+    "qwen3_5",
+    "qwen3_5_moe",
+    "glm4v",
+    "glm4v_moe",
+    "glm_ocr",
+    "glm46v",
+    "glmga",
+    "exaone4_5",
+    "cosmos3_omni",
+    "qwen4_exp",
+)
 def visual(c: Config, m: ModelBuilder) -> None:
     """A tower named `visual` that merges its patches itself."""
     see(c, m, "model.visual")

@@ -87,7 +87,9 @@ def vqgan(c: Config, m: ModelBuilder) -> None:
     """The autoencoder (arXiv 2012.09841) with its codebook."""
     factors = stages(c, "channel_multiplier")
     if c.count("num_res_blocks") > 2**6:
-        raise c.wrong("num_res_blocks", "config_out_of_range", value=c.count("num_res_blocks"), least=1, most=2**6)
+        raise c.wrong(
+            "num_res_blocks", "config_out_of_range", value=c.count("num_res_blocks"), least=1, most=2**6
+        )
     latent, narrow = c.size("latent_channels"), c.size("embed_dim")
 
     def codes(t: Trace) -> None:
@@ -116,13 +118,24 @@ def aligner(m: ModelBuilder, name: str, fan_in: int, width: int, depth: int) -> 
 def janus(c: Config, m: ModelBuilder) -> None:
     """Janus and Janus-Pro."""
     vision = see(c, m, "model.vision_model")
-    aligner(m, "model.aligner", vision.hidden, vision.size("projection_dim"), min(vision.count("depth"), 2**8))
+    aligner(
+        m, "model.aligner", vision.hidden, vision.size("projection_dim"), min(vision.count("depth"), 2**8)
+    )
     codes = see(c, m, "model.vqmodel", "vq_config", num_patches=1)
     rows, width = codes.size("num_embeddings"), codes.size("image_token_embed_dim")
-    m.single("projector", lambda t: t.embedding("model.generation_embeddings", rows, codes.size("embed_dim"),
-                                                axis=Axis.IMAGE_TOKENS))  # fmt: skip
-    aligner(m, "model.generation_aligner", codes.size("embed_dim"), codes.size("projection_dim"),
-            min(codes.count("num_hidden_layers"), 2**8))  # fmt: skip
+    m.single(
+        "projector",
+        lambda t: t.embedding(
+            "model.generation_embeddings", rows, codes.size("embed_dim"), axis=Axis.IMAGE_TOKENS
+        ),
+    )
+    aligner(
+        m,
+        "model.generation_aligner",
+        codes.size("embed_dim"),
+        codes.size("projection_dim"),
+        min(codes.count("num_hidden_layers"), 2**8),
+    )
 
     def draw(t: Trace) -> Tensor:
         x = t.linear("proj_out", t.input(width, Axis.IMAGE_TOKENS), codes.size("projection_dim"), bias=True)

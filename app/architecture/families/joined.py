@@ -1,4 +1,4 @@
-"""More models that join a tower and a language model: Aya, Command A, Idefics, SmolVLM, Ovis, LFM2, OCR models."""
+"""More models of a tower and a language model: Aya, Command A, Idefics, SmolVLM, Ovis, LFM2, OCR models."""
 
 from ..blocks.attention import Heads
 from ..blocks.cross import cross_attention
@@ -94,7 +94,9 @@ def cohere_vision(c: Config, m: ModelBuilder) -> None:
     text = language(c, m)
     width = vision.hidden * c.size("downsample_factor") ** 2
     if c.model_type == "aya_vision":
-        swiglu_projector(m, width, c.size("alignment_intermediate_size", text.hidden), text.hidden, "layernorm")
+        swiglu_projector(
+            m, width, c.size("alignment_intermediate_size", text.hidden), text.hidden, "layernorm"
+        )
     else:
         swiglu_projector(m, width, c.size("alignment_intermediate_size"), text.hidden, None)
     logits(c, m, text, after=scaled(text))
@@ -106,8 +108,11 @@ def idefics3(c: Config, m: ModelBuilder) -> None:
     vision = see(c, m, "model.vision_model")
     text = language(c, m, "model.text_model")
     width = vision.hidden * c.size("scale_factor") ** 2
-    project(m, "model.connector.modality_projection",
-            lambda t: t.linear("proj", t.input(width, Axis.IMAGE_TOKENS), text.hidden))  # fmt: skip
+    project(
+        m,
+        "model.connector.modality_projection",
+        lambda t: t.linear("proj", t.input(width, Axis.IMAGE_TOKENS), text.hidden),
+    )
     logits(c, m, text)
 
 
@@ -127,12 +132,23 @@ def idefics2(c: Config, m: ModelBuilder) -> None:
         latents = t.norm("input_latents_norm", x)
         t.norm("input_context_norm", t.input(width, Axis.PATCHES))
         x = t.add(x, cross_attention(t, latents, shape, module="self_attn", names=names, axis=Axis.PATCHES))
-        fed = gated(t, t.norm("post_attention_layernorm", x), 4 * width, activation=p.text("hidden_act", "silu"))
+        fed = gated(
+            t, t.norm("post_attention_layernorm", x), 4 * width, activation=p.text("hidden_act", "silu")
+        )
         return t.add(x, fed)
 
     with m.component("projector"), m.prefix("model.connector"):
-        m.single("projector", lambda t: gated(t, t.input(vision.hidden, Axis.PATCHES), text.inner, width=width,
-                                              module="modality_projection", activation=activation(text)))  # fmt: skip
+        m.single(
+            "projector",
+            lambda t: gated(
+                t,
+                t.input(vision.hidden, Axis.PATCHES),
+                text.inner,
+                width=width,
+                module="modality_projection",
+                activation=activation(text),
+            ),
+        )
         with m.prefix("perceiver_resampler"):
             m.single("projector", lambda t: held(t, "latents", p.size("resampler_n_latents"), width))
             m.stack(p.count("resampler_depth"), layer, width=width, axis=Axis.IMAGE_TOKENS)
@@ -157,7 +173,9 @@ def aria(c: Config, m: ModelBuilder) -> None:
             q = t.linear("q_proj", t.norm("layer_norm", query, style="layer"), width)
             k = t.linear("k_proj", t.norm("layer_norm_kv", seen, style="layer"), width)
             t.linear("v_proj", seen, width)
-            x = t.linear("linear", packed_attention(t, q, k, vision.heads, module="multihead_attn"), width, bias=True)
+            x = t.linear(
+                "linear", packed_attention(t, q, k, vision.heads, module="multihead_attn"), width, bias=True
+            )
         x = t.norm("layer_norm", x, style="layer")
         x = t.elementwise("gelu_new", t.linear("feed_forward.linear_in", x, text.hidden))
         return t.linear("feed_forward.linear_out", x, text.hidden)
@@ -179,7 +197,9 @@ def lfm2_vl(c: Config, m: ModelBuilder) -> None:
         x = t.input(width, Axis.IMAGE_TOKENS)
         if c.flag("projector_use_layernorm", True):
             x = t.norm("layer_norm", x, style="layer")
-        return two_layers(t, x, LINEARS, inner, text.hidden, c.text("projector_hidden_act", "gelu"), bias=bias)
+        return two_layers(
+            t, x, LINEARS, inner, text.hidden, c.text("projector_hidden_act", "gelu"), bias=bias
+        )
 
     project(m, LLAVA, write)
     logits(c, m, text, tied=c.flag("tie_embedding", c.tied))
@@ -199,29 +219,55 @@ def ovis2_vision(c: Config, m: ModelBuilder) -> None:
 
     with m.prefix("transformer"):
         m.single("vision", embed, name="embeddings")
-        plain_layers(c, m, module="attention", bias=c.flag("qkv_bias"), norms=("rms_norm1", "rms_norm2"), style="rms",
-                     mlp="ffn", mlp_names=("gate_proj", "up_proj", "down_proj"), mlp_bias=c.flag("mlp_bias"))  # fmt: skip
+        plain_layers(
+            c,
+            m,
+            module="attention",
+            bias=c.flag("qkv_bias"),
+            norms=("rms_norm1", "rms_norm2"),
+            style="rms",
+            mlp="ffn",
+            mlp_names=("gate_proj", "up_proj", "down_proj"),
+            mlp_bias=c.flag("mlp_bias"),
+        )
         norm(m, "rms_norm", c.hidden, "rms")
-    m.single("vision", lambda t: t.norm("head_norm", t.linear("head_linear", t.input(wide, Axis.IMAGE_TOKENS), words),
-                                        style="layer"))  # fmt: skip
-    picture(m, size=c.pair("image_size"), patches=places(c), tokens=places(c) // c.size("hidden_stride", 1) ** 2)
+    m.single(
+        "vision",
+        lambda t: t.norm(
+            "head_norm", t.linear("head_linear", t.input(wide, Axis.IMAGE_TOKENS), words), style="layer"
+        ),
+    )
+    picture(
+        m, size=c.pair("image_size"), patches=places(c), tokens=places(c) // c.size("hidden_stride", 1) ** 2
+    )
 
 
 @family("ovis2")
 def ovis2(c: Config, m: ModelBuilder) -> None:
     """Ovis 2: a table of visual words beside the language model's embedding."""
     vision = see(c, m, "model.vision_tower")
-    text = language(c, m)
-    m.single("projector", lambda t: t.embedding("model.visual_embeddings_table", vision.size("vocab_size"),
-                                                c.size("hidden_size"), axis=Axis.IMAGE_TOKENS))  # fmt: skip
+    language(c, m)
+    m.single(
+        "projector",
+        lambda t: t.embedding(
+            "model.visual_embeddings_table",
+            vision.size("vocab_size"),
+            c.size("hidden_size"),
+            axis=Axis.IMAGE_TOKENS,
+        ),
+    )
     m.head("lm_head", c.hidden, c.vocab, tied=c.tied)
 
 
 @tower("video_llama_3_vision")
 def video_llama_3_vision(c: Config, m: ModelBuilder) -> None:
     """VideoLLaMA 3's SigLIP (arXiv 2501.13106): rotary positions instead of learned ones."""
-    m.single("vision", lambda t: patches(t, "embeddings.patch_embedding", c.size("num_channels"), c.hidden,
-                                         c.pair("patch_size")))  # fmt: skip
+    m.single(
+        "vision",
+        lambda t: patches(
+            t, "embeddings.patch_embedding", c.size("num_channels"), c.hidden, c.pair("patch_size")
+        ),
+    )
     plain_layers(c, m, heads=both_ways(c.heads, c.hidden, turned=True))
     norm(m, "post_layernorm", c.hidden)
     picture(m, patch=c.size("patch_size"), merge=1)
@@ -232,8 +278,13 @@ def video_llama_3(c: Config, m: ModelBuilder) -> None:
     """VideoLLaMA 3."""
     vision = see(c, m, "model.vision_model")
     text = language(c, m)
-    project(m, "model.projector.readout", lambda t: two_layers(
-        t, t.input(vision.hidden, Axis.IMAGE_TOKENS), ("0", "2"), text.hidden, text.hidden, "gelu"))  # fmt: skip
+    project(
+        m,
+        "model.projector.readout",
+        lambda t: two_layers(
+            t, t.input(vision.hidden, Axis.IMAGE_TOKENS), ("0", "2"), text.hidden, text.hidden, "gelu"
+        ),
+    )
     logits(c, m, text, tied=c.tied or text.flag("tie_word_embeddings"))
 
 
@@ -264,8 +315,15 @@ def hyperclovax(c: Config, m: ModelBuilder) -> None:
     """HyperCLOVA X SEED Think with pictures: Qwen2.5-VL's tower, one linear layer."""
     vision = see(c, m, "model.vision_model")
     text = language(c, m)
-    m.single("projector", lambda t: t.linear("model.projector", t.input(vision.size("out_hidden_size"),
-             Axis.IMAGE_TOKENS), text.hidden, bias=True))  # fmt: skip
+    m.single(
+        "projector",
+        lambda t: t.linear(
+            "model.projector",
+            t.input(vision.size("out_hidden_size"), Axis.IMAGE_TOKENS),
+            text.hidden,
+            bias=True,
+        ),
+    )
     logits(c, m, text, after=scaled(text))
 
 
@@ -274,8 +332,14 @@ def fuyu(c: Config, m: ModelBuilder) -> None:
     """Fuyu: no tower, patches of pixels through one linear layer."""
     text = language(c, m)
     size = c.size("patch_size")
-    m.single("projector", lambda t: t.linear("model.vision_embed_tokens", t.input(
-        size * size * c.size("num_channels"), Axis.IMAGE_TOKENS), text.hidden, bias=True))  # fmt: skip
+    m.single(
+        "projector",
+        lambda t: t.linear(
+            "model.vision_embed_tokens",
+            t.input(size * size * c.size("num_channels"), Axis.IMAGE_TOKENS),
+            text.hidden,
+            bias=True,
+        ),
+    )
     picture(m, patch=size, merge=1)
     logits(c, m, text)
-

@@ -21,8 +21,12 @@ def published(c: Config, name: str, older: str) -> int:
 def moon_vit(c: Config, m: ModelBuilder) -> None:
     """MoonViT (arXiv 2504.07491): learned positions and rotary ones in two dimensions."""
     width = published(c, "hidden_size", "vt_hidden_size")
-    inner, count = published(c, "intermediate_size", "vt_intermediate_size"), c.count(
-        "vt_num_hidden_layers" if c.given("vt_num_hidden_layers") is not None else "num_hidden_layers")  # fmt: skip
+    inner, count = (
+        published(c, "intermediate_size", "vt_intermediate_size"),
+        c.count(
+            "vt_num_hidden_layers" if c.given("vt_num_hidden_layers") is not None else "num_hidden_layers"
+        ),
+    )
     heads = both_ways(published(c, "num_attention_heads", "vt_num_attention_heads"), width, turned=True)
     rows = [published(c, f"pos_emb_{side}", f"init_pos_emb_{side}") for side in ("height", "width")]
 
@@ -30,8 +34,15 @@ def moon_vit(c: Config, m: ModelBuilder) -> None:
         held(t, "pos_emb.position_embeddings", *rows, width)
         return patches(t, "proj", c.size("num_channels", 3), width, c.pair("patch_size"))
 
-    layer = partial(vision_layer, heads=heads, inner=inner, act=c.text("hidden_act", "gelu_pytorch_tanh"),
-                    module="attn", names=("q_proj", "k_proj", "v_proj", "proj"), norms=("norm1", "norm2"))  # fmt: skip
+    layer = partial(
+        vision_layer,
+        heads=heads,
+        inner=inner,
+        act=c.text("hidden_act", "gelu_pytorch_tanh"),
+        module="attn",
+        names=("q_proj", "k_proj", "v_proj", "proj"),
+        norms=("norm1", "norm2"),
+    )
     m.single("vision", embed, name="patch_embed")
     m.stack(count, layer, width=width, axis=Axis.PATCHES)
     norm(m, "final_layernorm", width)

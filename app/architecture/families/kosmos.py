@@ -34,15 +34,26 @@ def pix2struct_vision(c: Config, m: ModelBuilder) -> None:
     heads = Heads(c.heads, c.heads, head_dim, rotary_dim=0, causal=False, cached=False)
 
     def embed(t: Trace) -> Tensor:
-        x = t.linear("patch_projection", t.input(c.size("patch_embed_hidden_size"), Axis.PATCHES), c.hidden, bias=True)
+        x = t.linear(
+            "patch_projection", t.input(c.size("patch_embed_hidden_size"), Axis.PATCHES), c.hidden, bias=True
+        )
         for name in ("row_embedder", "column_embedder"):
             x = t.add(x, t.embedding(name, rows, c.hidden, axis=Axis.PATCHES))
         return x
 
-    layer = partial(vision_layer, heads=heads, inner=inner, act=c.text("dense_act_fn", "gelu_new"), module="attention",
-                    names=("query", "key", "value", "output"), bias=False, style="rms",
-                    norms=("pre_attention_layer_norm", "pre_mlp_layer_norm"), mlp_names=("wi_0", "wi_1", "wo"),
-                    mlp_bias=False)  # fmt: skip
+    layer = partial(
+        vision_layer,
+        heads=heads,
+        inner=inner,
+        act=c.text("dense_act_fn", "gelu_new"),
+        module="attention",
+        names=("query", "key", "value", "output"),
+        bias=False,
+        style="rms",
+        norms=("pre_attention_layer_norm", "pre_mlp_layer_norm"),
+        mlp_names=("wi_0", "wi_1", "wo"),
+        mlp_bias=False,
+    )
     m.single("vision", embed, name="embeddings")
     m.stack(c.layers, layer, width=c.hidden, name="encoder.layer.{}", axis=Axis.PATCHES)
     m.single("vision", lambda t: t.norm("layernorm", t.input(c.hidden, Axis.PATCHES)))
@@ -55,13 +66,24 @@ def text_stack(c: Config, m: ModelBuilder, *, inner_norm: bool, segments: bool) 
     if width % count:
         raise c.wrong("attention_heads", "config_not_divisible", value=count, of=width)
     shape = Heads(count, count, width // count, rotary_dim=0, dropout=c.number("attention_dropout", 0.0))
-    attention = partial(grouped, shape=shape, names=NAMES, bias=True, out_norm="inner_attn_ln" if inner_norm else None,
-                        qk_style="layer")  # fmt: skip
+    attention = partial(
+        grouped,
+        shape=shape,
+        names=NAMES,
+        bias=True,
+        out_norm="inner_attn_ln" if inner_norm else None,
+        qk_style="layer",
+    )
 
     def feed(t: Trace, x: Tensor) -> Tensor:
         with t.scope("ffn"):
-            h = t.elementwise(c.text("activation_function", "gelu"), t.linear("fc1", x, inner, bias=True, split=column(inner)))
-            return t.linear("fc2", t.norm("ffn_layernorm", h, style="layer"), width, bias=True, split=row(inner))
+            h = t.elementwise(
+                c.text("activation_function", "gelu"),
+                t.linear("fc1", x, inner, bias=True, split=column(inner)),
+            )
+            return t.linear(
+                "fc2", t.norm("ffn_layernorm", h, style="layer"), width, bias=True, split=row(inner)
+            )
 
     def words(t: Trace) -> Tensor:
         x = t.elementwise("scale", t.embedding("embed_tokens", c.vocab, width))
@@ -91,8 +113,15 @@ def kosmos(c: Config, m: ModelBuilder) -> None:
     def read(t: Trace) -> Tensor:
         held(t, "latent_query", queries, width)
         t.linear("dense", t.input(vision.hidden, Axis.PATCHES), width, bias=True)
-        return cross_attention(t, t.input(width, Axis.IMAGE_TOKENS), shape, module="x_attn", names=NAMES, bias=True,
-                               axis=Axis.PATCHES)  # fmt: skip
+        return cross_attention(
+            t,
+            t.input(width, Axis.IMAGE_TOKENS),
+            shape,
+            module="x_attn",
+            names=NAMES,
+            bias=True,
+            axis=Axis.PATCHES,
+        )
 
     m.single("projector", read, name="image_to_text_projection")
     m.notes["image"] |= {"tokens": queries}
@@ -113,14 +142,32 @@ def pix2struct(c: Config, m: ModelBuilder) -> None:
 
     def layer(t: Trace, x: Tensor, has_table: bool) -> Tensor:
         if has_table:
-            held(t, "self_attention.attention.relative_attention_bias.weight", text.size("relative_attention_num_buckets"), heads)
+            held(
+                t,
+                "self_attention.attention.relative_attention_bias.weight",
+                text.size("relative_attention_num_buckets"),
+                heads,
+            )
         parts = (
-            ("self_attention.layer_norm", partial(grouped, shape=shape, module="self_attention", names=names)),
-            ("encoder_decoder_attention.layer_norm",
-             partial(cross_attention, shape=shape, module="encoder_decoder_attention", names=names)),
-            ("mlp.layer_norm", partial(gated, inner=text.size("d_ff"), module="mlp.DenseReluDense",
-                                       names=("wi_0", "wi_1", "wo"), activation=text.text("dense_act_fn", "gelu_new"))),
-        )  # fmt: skip
+            (
+                "self_attention.layer_norm",
+                partial(grouped, shape=shape, module="self_attention", names=names),
+            ),
+            (
+                "encoder_decoder_attention.layer_norm",
+                partial(cross_attention, shape=shape, module="encoder_decoder_attention", names=names),
+            ),
+            (
+                "mlp.layer_norm",
+                partial(
+                    gated,
+                    inner=text.size("d_ff"),
+                    module="mlp.DenseReluDense",
+                    names=("wi_0", "wi_1", "wo"),
+                    activation=text.text("dense_act_fn", "gelu_new"),
+                ),
+            ),
+        )
         return halves(t, x, parts, pre=True, style="rms")
 
     with m.prefix("decoder"):
@@ -128,4 +175,8 @@ def pix2struct(c: Config, m: ModelBuilder) -> None:
         m.stack(text.count("num_layers"), layer, width=width, name="layer.{}", kinds=lambda i: i == 0)
         m.final_norm("final_layer_norm", width)
         m.head("lm_head", width, text.vocab, tied=c.tied)
-    m.notes |= {"kind": "encoder_decoder", "source": m.notes["image"]["tokens"], "source_width": vision.hidden}
+    m.notes |= {
+        "kind": "encoder_decoder",
+        "source": m.notes["image"]["tokens"],
+        "source_width": vision.hidden,
+    }

@@ -17,8 +17,16 @@ def layers_taken(c: Config) -> int:
     return max(1, len(value)) if isinstance(value, list | tuple) else 1
 
 
-def projector(c: Config, m: ModelBuilder, vision: Config, text: Config, *, name: str = "model.multi_modal_projector",
-              norm: str | None = None, factor: int = 1) -> None:  # fmt: skip
+def projector(
+    c: Config,
+    m: ModelBuilder,
+    vision: Config,
+    text: Config,
+    *,
+    name: str = "model.multi_modal_projector",
+    norm: str | None = None,
+    factor: int = 1,
+) -> None:
     """Two linear layers, where there is one a norm before them; `factor` patches make one token."""
     width = vision.hidden * layers_taken(c)
 
@@ -27,7 +35,9 @@ def projector(c: Config, m: ModelBuilder, vision: Config, text: Config, *, name:
         if norm:
             x = t.norm(norm, x, style="layer")
         act = c.text("projector_hidden_act", "gelu")
-        two_layers(t, x, LINEARS, text.hidden, text.hidden, act, bias=c.flag("multimodal_projector_bias", True))
+        two_layers(
+            t, x, LINEARS, text.hidden, text.hidden, act, bias=c.flag("multimodal_projector_bias", True)
+        )
 
     project(m, name, write)
 

@@ -18,10 +18,17 @@ def minimax_m3_vision(c: Config, m: ModelBuilder) -> None:
     """CLIP's layers with rotary positions over space and time."""
     kernel = (c.size("temporal_patch_size"), *c.pair("patch_size"))
     heads = both_ways(c.heads, c.hidden, turned=True)
-    m.single("vision", lambda t: patches(t, "embeddings.proj", c.size("num_channels"), c.hidden, kernel, bias=False))
+    m.single(
+        "vision",
+        lambda t: patches(t, "embeddings.proj", c.size("num_channels"), c.hidden, kernel, bias=False),
+    )
     norm(m, "pre_layrnorm", c.hidden)
-    m.stack(c.layers, partial(vision_layer, heads=heads, inner=c.inner, act=activation(c)), width=c.hidden,
-            axis=Axis.PATCHES)  # fmt: skip
+    m.stack(
+        c.layers,
+        partial(vision_layer, heads=heads, inner=c.inner, act=activation(c)),
+        width=c.hidden,
+        axis=Axis.PATCHES,
+    )
     picture(m, patch=c.size("patch_size"), merge=c.size("spatial_merge_size") ** 2)
 
 
@@ -33,7 +40,9 @@ def minimax_m3(c: Config, m: ModelBuilder) -> None:
     inner = c.size("projector_hidden_size")
 
     def write(t: Trace) -> Tensor:
-        x = two_layers(t, t.input(vision.hidden, Axis.PATCHES), ("linear_1", "linear_2"), inner, text.hidden, "gelu")
+        x = two_layers(
+            t, t.input(vision.hidden, Axis.PATCHES), ("linear_1", "linear_2"), inner, text.hidden, "gelu"
+        )
         x = merged(t, x, vision.size("spatial_merge_size") ** 2)
         return two_layers(t, x, ("merge_linear_1", "merge_linear_2"), inner, text.hidden, "gelu")
 

@@ -42,14 +42,21 @@ def mllama_vision(c: Config, m: ModelBuilder) -> None:
         return x
 
     heads = both_ways(c.heads, c.hidden)
-    layer = partial(vision_layer, heads=heads, inner=c.inner, act=activation(c), names=NAMES, bias=False, norms=NORMS)
+    layer = partial(
+        vision_layer, heads=heads, inner=c.inner, act=activation(c), names=NAMES, bias=False, norms=NORMS
+    )
     gates = partial(layer, scales=("gate_attn", "gate_ffn"), scale_shape=(1,))
     m.single("vision", embed)
     norm(m, "layernorm_pre", c.hidden)
     norm(m, "layernorm_post", c.hidden)
     m.stack(c.layers, layer, width=c.hidden, name="transformer.layers.{}", axis=Axis.PATCHES)
-    m.stack(c.count("num_global_layers"), gates, width=c.hidden, name="global_transformer.layers.{}",
-            axis=Axis.PATCHES)  # fmt: skip
+    m.stack(
+        c.count("num_global_layers"),
+        gates,
+        width=c.hidden,
+        name="global_transformer.layers.{}",
+        axis=Axis.PATCHES,
+    )
     picture(m, size=c.pair("image_size"), patches=count, tokens=count, tiles=tiles)
 
 
@@ -64,7 +71,9 @@ def mllama_text(c: Config, m: ModelBuilder) -> None:
     def layer(t: Trace, x: Tensor, is_cross: bool) -> Tensor:
         if not is_cross:
             return pre_norm(t, x, attention, mlp)
-        mixed = cross_attention(t, t.norm(NORMS[0], x), heads, module="cross_attn", names=NAMES, qk_norm="head")
+        mixed = cross_attention(
+            t, t.norm(NORMS[0], x), heads, module="cross_attn", names=NAMES, qk_norm="head"
+        )
         x = t.add(x, scaled(t, mixed, "cross_attn_attn_gate", (1,)))
         return t.add(x, scaled(t, mlp(t, t.norm(NORMS[1], x)), "cross_attn_mlp_gate", (1,)))
 
@@ -79,8 +88,12 @@ def mllama(c: Config, m: ModelBuilder) -> None:
     vision = see(c, m, "model.vision_model")
     text = language(c, m)
     width = vision.size("vision_output_dim")
-    m.single("projector", lambda t: t.linear("model.multi_modal_projector", t.input(width, Axis.SOURCE), text.hidden,
-                                             bias=True))  # fmt: skip
+    m.single(
+        "projector",
+        lambda t: t.linear(
+            "model.multi_modal_projector", t.input(width, Axis.SOURCE), text.hidden, bias=True
+        ),
+    )
     logits(c, m, text, tied=False)
 
 
@@ -93,7 +106,9 @@ def llama4_vision(c: Config, m: ModelBuilder) -> None:
     def embed(t: Trace) -> Tensor:
         held(t, "class_embedding", c.hidden)
         held(t, "positional_embedding_vlm", count, c.hidden)
-        return t.linear("patch_embedding.linear", t.input(c.size("num_channels") * patch * patch, Axis.PATCHES), c.hidden)
+        return t.linear(
+            "patch_embedding.linear", t.input(c.size("num_channels") * patch * patch, Axis.PATCHES), c.hidden
+        )
 
     def adapter(t: Trace) -> Tensor:
         ratio = c.number("pixel_shuffle_ratio")
@@ -104,11 +119,21 @@ def llama4_vision(c: Config, m: ModelBuilder) -> None:
 
     m.single("vision", embed)
     norm(m, "layernorm_pre", c.hidden)
-    m.stack(c.layers, partial(vision_layer, heads=heads, inner=c.inner, act=activation(c), names=NAMES, norms=NORMS),
-            width=c.hidden, name="model.layers.{}", axis=Axis.PATCHES)  # fmt: skip
+    m.stack(
+        c.layers,
+        partial(vision_layer, heads=heads, inner=c.inner, act=activation(c), names=NAMES, norms=NORMS),
+        width=c.hidden,
+        name="model.layers.{}",
+        axis=Axis.PATCHES,
+    )
     norm(m, "layernorm_post", c.hidden)
     m.single("vision", adapter, name="vision_adapter")
-    picture(m, size=c.pair("image_size"), patches=count, tokens=round((count - 1) * c.number("pixel_shuffle_ratio") ** 2))
+    picture(
+        m,
+        size=c.pair("image_size"),
+        patches=count,
+        tokens=round((count - 1) * c.number("pixel_shuffle_ratio") ** 2),
+    )
 
 
 @family("llama4")
@@ -117,7 +142,9 @@ def llama4(c: Config, m: ModelBuilder) -> None:
     vision = see(c, m, "vision_model")
     text = language(c, m, "language_model.model")
     width = vision.size("vision_output_dim")
-    project(m, "multi_modal_projector", lambda t: t.linear("linear_1", t.input(width, Axis.IMAGE_TOKENS), text.hidden))
+    project(
+        m,
+        "multi_modal_projector",
+        lambda t: t.linear("linear_1", t.input(width, Axis.IMAGE_TOKENS), text.hidden),
+    )
     logits(c, m, text, "language_model.lm_head", tied=text.tied)
-
-

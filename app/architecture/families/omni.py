@@ -68,8 +68,12 @@ def qwen3_audio(c: Config, m: ModelBuilder) -> None:
     encoder(c, m, Line(pre=True))
     m.single("audio", lambda t: t.norm("ln_post", t.input(width, Axis.SOURCE), style="layer"))
     if c.model_type == "qwen3_omni_moe_audio_encoder":
-        m.single("audio", lambda t: two_layers(t, t.input(width, Axis.SOURCE), ("proj1", "proj2"), width,
-                                               c.size("output_dim"), "gelu"))  # fmt: skip
+        m.single(
+            "audio",
+            lambda t: two_layers(
+                t, t.input(width, Axis.SOURCE), ("proj1", "proj2"), width, c.size("output_dim"), "gelu"
+            ),
+        )
 
 
 @family("qwen3_asr")
@@ -77,8 +81,13 @@ def qwen3_asr(c: Config, m: ModelBuilder) -> None:
     """Qwen3-ASR."""
     audio, text = heard(c, m)
     width = audio.size("d_model")
-    project(m, "model.multi_modal_projector", lambda t: two_layers(t, t.input(width, Axis.IMAGE_TOKENS), LINEARS, width,
-            audio.size("output_dim"), "gelu"))  # fmt: skip
+    project(
+        m,
+        "model.multi_modal_projector",
+        lambda t: two_layers(
+            t, t.input(width, Axis.IMAGE_TOKENS), LINEARS, width, audio.size("output_dim"), "gelu"
+        ),
+    )
     logits(c, m, text)
 
 
@@ -102,7 +111,9 @@ def cosmos_vision(c: Config, m: ModelBuilder) -> None:
 def cosmos_text(c: Config, m: ModelBuilder) -> None:
     """Llama's layers with a plain feed-forward block."""
     attention = partial(grouped, shape=Heads.of(c), bias=c.flag("attention_bias"))
-    mlp = partial(plain, inner=c.inner, names=("fc1", "fc2"), activation=activation(c), bias=c.flag("mlp_bias"))
+    mlp = partial(
+        plain, inner=c.inner, names=("fc1", "fc2"), activation=activation(c), bias=c.flag("mlp_bias")
+    )
     m.embed("embed_tokens", c.vocab, c.hidden)
     m.stack(c.layers, lambda t, x: pre_norm(t, x, attention, mlp), width=c.hidden)
     m.final_norm("norm", c.hidden)
@@ -133,18 +144,29 @@ def inkling_vision(c: Config, m: ModelBuilder) -> None:
     def embed(t: Trace) -> Tensor:
         held(t, "class_embedding", c.hidden)
         held(t, "cls_position_embedding", c.hidden)
-        x = t.linear("patch_embedding", t.input(c.size("num_channels", 3) * size * size, Axis.PATCHES), c.hidden)
+        x = t.linear(
+            "patch_embedding", t.input(c.size("num_channels", 3) * size * size, Axis.PATCHES), c.hidden
+        )
         return positions(t, x, "position_embedding", c.size("posemb_grid_size") ** 2)
 
     def shrink(t: Trace) -> Tensor:
         x = merged(t, t.input(c.hidden, Axis.PATCHES), merge)
-        return two_layers(t, x, LINEARS, c.size("projection_hidden_dim"), out, "gelu", bias=c.flag("projector_bias"))
+        return two_layers(
+            t, x, LINEARS, c.size("projection_hidden_dim"), out, "gelu", bias=c.flag("projector_bias")
+        )
 
     m.single("vision", embed, name="embeddings")
     norm(m, "pre_layernorm", c.hidden)
     inner = c.size("intermediate_size", int(c.hidden * c.number("mlp_ratio", 4.0)))
-    plain_layers(c, m, "layers.{}", norms=("layernorm_before", "layernorm_after"), scales=("lambda_1", "lambda_2"), inner=inner,
-                 heads=both_ways(c.heads, c.hidden, turned=True))  # fmt: skip
+    plain_layers(
+        c,
+        m,
+        "layers.{}",
+        norms=("layernorm_before", "layernorm_after"),
+        scales=("lambda_1", "lambda_2"),
+        inner=inner,
+        heads=both_ways(c.heads, c.hidden, turned=True),
+    )
     m.single("vision", shrink, name="merger")
     picture(m, patch=size, merge=merge)
 
@@ -180,8 +202,11 @@ def pi0(c: Config, m: ModelBuilder) -> None:
     with m.component("vision"), m.prefix("model.vlm.vision_tower"):
         TOWERS[vision.model_type](vision, m)
     width = vision.size("projection_dim", vlm.size("projection_dim", 2048))
-    project(m, "model.vlm.multi_modal_projector",
-            lambda t: t.linear("linear", t.input(vision.hidden, Axis.IMAGE_TOKENS), width, bias=True))  # fmt: skip
+    project(
+        m,
+        "model.vlm.multi_modal_projector",
+        lambda t: t.linear("linear", t.input(vision.hidden, Axis.IMAGE_TOKENS), width, bias=True),
+    )
     with m.prefix("model.vlm.language_model"):
         BODIES[text.model_type](text, m)
     act = c.size("max_action_dim")
@@ -195,5 +220,3 @@ def pi0(c: Config, m: ModelBuilder) -> None:
     m.single("projector", embed, name="embed_action_time")
     m.single("head", lambda t: t.linear("action_out_proj", t.input(actor.hidden), act, bias=True))
     m.notes["kind"] = "image_text"
-
-

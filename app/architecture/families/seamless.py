@@ -28,7 +28,9 @@ def speech_heads(c: Config) -> Heads:
 
 def dense(c: Config, module: str, inner: int, act: str) -> partial[Tensor]:
     """A feed-forward block."""
-    return partial(plain, inner=inner, module=module, names=("intermediate_dense", "output_dense"), activation=act)
+    return partial(
+        plain, inner=inner, module=module, names=("intermediate_dense", "output_dense"), activation=act
+    )
 
 
 def conformer(t: Trace, x: Tensor, c: Config, shape: Heads) -> Tensor:
@@ -47,12 +49,16 @@ def conformer(t: Trace, x: Tensor, c: Config, shape: Heads) -> Tensor:
     normed = t.norm("self_attn_layer_norm", x, style="layer")
     x = t.add(x, grouped(t, normed, shape, names=NAMES, bias=True))
     with t.scope("conv_module"):
-        h = t.convolution("pointwise_conv1", t.norm("layer_norm", x, style="layer"), 2 * x.width, kernel=(1,), bias=False)
+        h = t.convolution(
+            "pointwise_conv1", t.norm("layer_norm", x, style="layer"), 2 * x.width, kernel=(1,), bias=False
+        )
         h = t.elementwise("glu", h, width=x.width)
         kernel = (c.size("conv_depthwise_kernel_size"),)
         h = t.convolution("depthwise_conv", h, x.width, kernel=kernel, groups=x.width, bias=False)
         h = t.norm("depthwise_layer_norm", h, style="layer") if second else batch_norm(t, "batch_norm", h)
-        x = t.add(x, t.convolution("pointwise_conv2", t.elementwise(act, h), x.width, kernel=(1,), bias=False))
+        x = t.add(
+            x, t.convolution("pointwise_conv2", t.elementwise(act, h), x.width, kernel=(1,), bias=False)
+        )
     x = t.add(x, dense(c, "ffn2", inner, act)(t, t.norm("ffn2_layer_norm", x, style="layer")))
     return t.norm("final_layer_norm", x, style="layer")
 
@@ -60,8 +66,12 @@ def conformer(t: Trace, x: Tensor, c: Config, shape: Heads) -> Tensor:
 def adapter(t: Trace, x: Tensor, c: Config, shape: Heads) -> Tensor:
     """Eight positions become one, on the residual and in front of the attention."""
     kernel = (c.size("adaptor_kernel_size"),)
-    t.convolution("residual_conv", t.norm("residual_layer_norm", x, style="layer"), 2 * x.width, kernel=kernel)
-    h = t.convolution("self_attn_conv", t.norm("self_attn_layer_norm", x, style="layer"), 2 * x.width, kernel=kernel)
+    t.convolution(
+        "residual_conv", t.norm("residual_layer_norm", x, style="layer"), 2 * x.width, kernel=kernel
+    )
+    h = t.convolution(
+        "self_attn_conv", t.norm("self_attn_layer_norm", x, style="layer"), 2 * x.width, kernel=kernel
+    )
     x = t.add(x, grouped(t, t.elementwise("glu", h, width=x.width), shape, names=NAMES, bias=True))
     inner = c.size("speech_encoder_intermediate_size")
     return t.add(x, dense(c, "ffn", inner, "relu")(t, t.norm("ffn_layer_norm", x, style="layer")))
@@ -79,25 +89,47 @@ def write_encoder(c: Config, m: ModelBuilder) -> None:
         m.single("norm", lambda t: t.norm(name, t.input(width, Axis.SOURCE), style="layer"))
 
     m.single("audio", enter, name="feature_projection")
-    m.stack(c.count("speech_encoder_layers"), partial(conformer, c=c, shape=shape), width=width, axis=Axis.SOURCE,
-            name="encoder.layers.{}")  # fmt: skip
+    m.stack(
+        c.count("speech_encoder_layers"),
+        partial(conformer, c=c, shape=shape),
+        width=width,
+        axis=Axis.SOURCE,
+        name="encoder.layers.{}",
+    )
     last("encoder.layer_norm")
-    m.single("audio", lambda t: dense(c, "intermediate_ffn", c.size("speech_encoder_intermediate_size"), "relu")(
-        t, t.input(width, Axis.SOURCE)))  # fmt: skip
+    m.single(
+        "audio",
+        lambda t: dense(c, "intermediate_ffn", c.size("speech_encoder_intermediate_size"), "relu")(
+            t, t.input(width, Axis.SOURCE)
+        ),
+    )
     if c.flag("add_adapter", True):
-        m.stack(c.count("num_adapter_layers"), partial(adapter, c=c, shape=shape), width=width, axis=Axis.SOURCE,
-                name="adapter.layers.{}")  # fmt: skip
+        m.stack(
+            c.count("num_adapter_layers"),
+            partial(adapter, c=c, shape=shape),
+            width=width,
+            axis=Axis.SOURCE,
+            name="adapter.layers.{}",
+        )
     last("inner_layer_norm")
 
 
 @family("seamless_m4t", "seamless_m4t_v2")
 def seamless(c: Config, m: ModelBuilder) -> None:
     """Speech to text: the speech encoder and the text decoder (the class that auto mappings name)."""
+    stated = c.items("architectures") or [""]
+    if stated[0] and not str(stated[0]).endswith("ForSpeechToText"):
+        raise c.uncovered("architectures", "only its speech to text model is described here")
     width = c.hidden
     text = Config({**c.data, "d_model": width}, c.model_type, c.path)
     line = Line(pre=True, final_norm="layer_norm", cross="cross_attention", feed_norm="ffn_layer_norm")
-    feed = partial(plain, inner=c.size("decoder_ffn_dim"), module="ffn", names=("fc1", "fc2"),
-                   activation=c.text("activation_function", "relu"))  # fmt: skip
+    feed = partial(
+        plain,
+        inner=c.size("decoder_ffn_dim"),
+        module="ffn",
+        names=("fc1", "fc2"),
+        activation=c.text("activation_function", "relu"),
+    )
     m.notes["kind"] = "encoder_decoder"
     m.hidden_size, m.vocab_size = width, c.vocab
     m.single("embedding", lambda t: t.embedding("shared", c.vocab, width))
@@ -113,10 +145,18 @@ def conv_block(t: Trace, x: Tensor, c: Config) -> Tensor:
     """A depthwise convolution and a feed-forward block, both scaled channel by channel."""
     held(t, "gamma", x.width)
     held(t, "ffn_gamma", x.width)
-    h = t.convolution("mixer.conv", t.norm("norm", x), x.width, kernel=(c.size("kernel_size"),), groups=x.width)
+    h = t.convolution(
+        "mixer.conv", t.norm("norm", x), x.width, kernel=(c.size("kernel_size"),), groups=x.width
+    )
     x = t.add(x, t.elementwise("scale", h))
-    fed = plain(t, t.norm("ffn_norm", x), x.width * c.size("ffn_expansion"), module="ffn", names=("linear1", "linear2"),
-                activation=c.text("hidden_act", "gelu"))  # fmt: skip
+    fed = plain(
+        t,
+        t.norm("ffn_norm", x),
+        x.width * c.size("ffn_expansion"),
+        module="ffn",
+        names=("linear1", "linear2"),
+        activation=c.text("hidden_act", "gelu"),
+    )
     return t.add(x, t.elementwise("scale", fed))
 
 
@@ -135,8 +175,13 @@ def vibe_encoder(c: Config, m: ModelBuilder) -> None:
     for index, ratio in enumerate(ratios):
         step(f"conv_layers.{index}.conv.conv", width, 2 * width, 2 * ratio)
         width *= 2
-        m.stack(depths[index + 1], partial(conv_block, c=c), width=width, name=f"conv_layers.{index}.stage.{{}}",
-                axis=Axis.SOURCE)  # fmt: skip
+        m.stack(
+            depths[index + 1],
+            partial(conv_block, c=c),
+            width=width,
+            name=f"conv_layers.{index}.stage.{{}}",
+            axis=Axis.SOURCE,
+        )
     step("head.conv", width, c.hidden, kernel)
 
 
@@ -144,8 +189,12 @@ def vibe_encoder(c: Config, m: ModelBuilder) -> None:
 def vibevoice_asr(c: Config, m: ModelBuilder) -> None:
     """VibeVoice ASR: two tokenizers, sound and meaning, added for Qwen 2."""
     kinds = ("acoustic", "semantic")
-    widths = [see(c, m, f"model.{kind}_tokenizer_encoder", f"{kind}_tokenizer_encoder_config", component="audio").hidden
-              for kind in kinds]  # fmt: skip
+    widths = [
+        see(
+            c, m, f"model.{kind}_tokenizer_encoder", f"{kind}_tokenizer_encoder_config", component="audio"
+        ).hidden
+        for kind in kinds
+    ]
     text = language(c, m)
 
     def write(t: Trace) -> Tensor:

@@ -53,8 +53,15 @@ def prophet_heads(c: Config) -> Heads:
     count = c.size("num_encoder_attention_heads")
     if c.hidden % count:
         raise c.wrong("num_encoder_attention_heads", "config_not_divisible", value=count, of=c.hidden)
-    return Heads(count, count, c.hidden // count, rotary_dim=0, causal=False, cached=False,
-                 dropout=c.number("attention_dropout", 0.0))  # fmt: skip
+    return Heads(
+        count,
+        count,
+        c.hidden // count,
+        rotary_dim=0,
+        causal=False,
+        cached=False,
+        dropout=c.number("attention_dropout", 0.0),
+    )
 
 
 @family("prophetnet")
@@ -66,8 +73,13 @@ def prophetnet(c: Config, m: ModelBuilder) -> None:
 
     shape = prophet_heads(c)
     attention = partial(grouped, shape=shape, names=names, bias=True)
-    mlp = partial(plain, inner=c.size("encoder_ffn_dim"), module="feed_forward", names=("intermediate", "output"),
-                  activation=c.text("activation_function", "gelu"))  # fmt: skip
+    mlp = partial(
+        plain,
+        inner=c.size("encoder_ffn_dim"),
+        module="feed_forward",
+        names=("intermediate", "output"),
+        activation=c.text("activation_function", "gelu"),
+    )
     parts = (("self_attn_layer_norm", attention), ("feed_forward_layer_norm", mlp))
 
     def words(t: Trace) -> Tensor:
@@ -99,7 +111,10 @@ def write_decoder(c: Config, m: ModelBuilder, width: int) -> None:
     with m.prefix("decoder"):
         write(sub, m)
     if m.hidden_size != width:
-        m.single("projector", lambda t: t.linear("enc_to_dec_proj", t.input(width, Axis.SOURCE), m.hidden_size, bias=True))
+        m.single(
+            "projector",
+            lambda t: t.linear("enc_to_dec_proj", t.input(width, Axis.SOURCE), m.hidden_size, bias=True),
+        )
     m.notes["kind"] = "encoder_decoder"
 
 
@@ -127,11 +142,21 @@ def vit(c: Config, m: ModelBuilder) -> None:
     def write(t: Trace) -> Tensor:
         held(t, "cls_token", 1, 1, c.hidden)
         held(t, "position_embeddings", 1, count, c.hidden)
-        return patches(t, "patch_embeddings.projection", c.size("num_channels"), c.hidden, c.pair("patch_size"))
+        return patches(
+            t, "patch_embeddings.projection", c.size("num_channels"), c.hidden, c.pair("patch_size")
+        )
 
-    layer = partial(vision_layer, heads=heads, inner=c.inner, act=c.text("hidden_act", "gelu"), module="attention",
-                    names=("q_proj", "k_proj", "v_proj", "o_proj"), bias=c.flag("qkv_bias", True), out_bias=True,
-                    norms=("layernorm_before", "layernorm_after"))  # fmt: skip
+    layer = partial(
+        vision_layer,
+        heads=heads,
+        inner=c.inner,
+        act=c.text("hidden_act", "gelu"),
+        module="attention",
+        names=("q_proj", "k_proj", "v_proj", "o_proj"),
+        bias=c.flag("qkv_bias", True),
+        out_bias=True,
+        norms=("layernorm_before", "layernorm_after"),
+    )
     m.single("vision", write, name="embeddings")
     m.stack(c.layers, layer, width=c.hidden, axis=Axis.PATCHES)
     norm(m, "layernorm", c.hidden)

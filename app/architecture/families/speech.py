@@ -37,8 +37,10 @@ def shaw_attention(t: Trace, x: Tensor, shape: Heads, reach: int) -> Tensor:
 def batch_norm(t: Trace, name: str, x: Tensor) -> Tensor:
     """A BatchNorm with the statistics it keeps."""
     with t.scope(name):
-        t.hold(*(t.parameter(part, (x.width,), buffer=True) for part in ("running_mean", "running_var")),
-               t.parameter("num_batches_tracked", (), buffer=True, dtype="int64"))  # fmt: skip
+        t.hold(
+            *(t.parameter(part, (x.width,), buffer=True) for part in ("running_mean", "running_var")),
+            t.parameter("num_batches_tracked", (), buffer=True, dtype="int64"),
+        )
     return t.norm(name, x, style="layer")
 
 
@@ -62,7 +64,10 @@ def granite_encoder(c: Config, m: ModelBuilder) -> None:
     def layer(t: Trace, x: Tensor) -> Tensor:
         x = t.add(x, feed_forward(t, x, "ff1", inner))
         x = t.add(x, shaw_attention(t, x, shape, c.size("max_pos_emb")))
-        x = t.add(x, conformer_convolution(t, x, width * c.size("conv_expansion_factor"), c.size("conv_kernel_size")))
+        x = t.add(
+            x,
+            conformer_convolution(t, x, width * c.size("conv_expansion_factor"), c.size("conv_kernel_size")),
+        )
         x = t.add(x, feed_forward(t, x, "ff2", inner))
         return t.norm("post_norm", x, style="layer")
 
@@ -70,7 +75,10 @@ def granite_encoder(c: Config, m: ModelBuilder) -> None:
         logits = t.linear("out", t.input(width, Axis.SOURCE), out, bias=True)
         return t.linear("out_mid", t.elementwise("softmax", logits), width, bias=True)
 
-    m.single("audio", lambda t: t.linear("input_linear", t.input(c.size("input_dim"), Axis.SOURCE), width, bias=True))
+    m.single(
+        "audio",
+        lambda t: t.linear("input_linear", t.input(c.size("input_dim"), Axis.SOURCE), width, bias=True),
+    )
     m.stack(c.count("num_layers"), layer, width=width, axis=Axis.SOURCE)
     m.single("audio", letters)
 
@@ -84,8 +92,12 @@ def granite_speech(c: Config, m: ModelBuilder) -> None:
     m.single("projector", lambda t: held(t, "model.projector.query", 1, queries, former.hidden))
     see(c, m, "model.projector.qformer", "projector_config", component="projector")
     text = c.sub("text_config")
-    m.single("projector", lambda t: t.linear("model.projector.linear", t.input(former.hidden, Axis.IMAGE_TOKENS),
-                                             text.hidden, bias=True))  # fmt: skip
+    m.single(
+        "projector",
+        lambda t: t.linear(
+            "model.projector.linear", t.input(former.hidden, Axis.IMAGE_TOKENS), text.hidden, bias=True
+        ),
+    )
     language(c, m)
     logits(c, m, text, after=scaled(text))
 
@@ -102,11 +114,17 @@ def realtime_encoder(c: Config, m: ModelBuilder) -> None:
     def mlp(t: Trace, x: Tensor) -> Tensor:
         with t.scope("mlp"):
             gate = t.elementwise(activation(c), t.linear("gate_proj", x, c.inner))
-            return t.linear("down_proj", t.multiply(gate, t.linear("up_proj", x, c.inner)), c.hidden, bias=True)
+            return t.linear(
+                "down_proj", t.multiply(gate, t.linear("up_proj", x, c.inner)), c.hidden, bias=True
+            )
 
     m.single("audio", lambda t: stem(c, t, c.hidden), name="embedder")
-    m.stack(c.layers, lambda t, x: pre_norm(t, x, attention, mlp, names=("self_attn_layer_norm", "final_layer_norm")),
-            width=c.hidden, axis=Axis.SOURCE)  # fmt: skip
+    m.stack(
+        c.layers,
+        lambda t, x: pre_norm(t, x, attention, mlp, names=("self_attn_layer_norm", "final_layer_norm")),
+        width=c.hidden,
+        axis=Axis.SOURCE,
+    )
     m.single("norm", lambda t: t.norm("norm", t.input(c.hidden, Axis.SOURCE)))
 
 
@@ -119,7 +137,9 @@ def realtime_text(c: Config, m: ModelBuilder) -> None:
         delay = t.input(x.width, Axis.BATCH)
         with t.scope("ada_rms_norm"):
             t.linear("linear2", t.elementwise("gelu", t.linear("linear1", delay, 32)), x.width)
-        return pre_norm(t, x, partial(grouped, shape=shape), partial(gated, inner=c.inner, activation=activation(c)))
+        return pre_norm(
+            t, x, partial(grouped, shape=shape), partial(gated, inner=c.inner, activation=activation(c))
+        )
 
     m.embed("embed_tokens", c.vocab, c.hidden)
     m.stack(c.layers, layer, width=c.hidden)
@@ -139,5 +159,3 @@ def voxtral_realtime(c: Config, m: ModelBuilder) -> None:
 
     project(m, "model.multi_modal_projector", write)
     logits(c, m, text)
-
-

@@ -17,11 +17,18 @@ NAMES = ("q", "k", "v", "o")
 FeedForward = Callable[[Trace, Tensor], Tensor]
 
 
-
 def heads(c: Config, *, decodes: bool) -> Heads:
     """Heads of any width; scores carry a learned bias instead of positions."""
-    return Heads(c.size("num_heads"), c.size("num_heads"), c.size("d_kv"), rotary_dim=0, causal=decodes,
-                 cached=decodes, score_bias=True, dropout=c.number("dropout_rate", 0.0))  # fmt: skip
+    return Heads(
+        c.size("num_heads"),
+        c.size("num_heads"),
+        c.size("d_kv"),
+        rotary_dim=0,
+        causal=decodes,
+        cached=decodes,
+        score_bias=True,
+        dropout=c.number("dropout_rate", 0.0),
+    )
 
 
 def feed_forward(c: Config, module: str) -> FeedForward:
@@ -31,7 +38,9 @@ def feed_forward(c: Config, module: str) -> FeedForward:
     if kind not in ("", "gated"):
         raise c.wrong("feed_forward_proj", "config_unknown_value", value=stated[:40])
     if kind:
-        return partial(gated, inner=c.size("d_ff"), module=module, names=("wi_0", "wi_1", "wo"), activation=act)
+        return partial(
+            gated, inner=c.size("d_ff"), module=module, names=("wi_0", "wi_1", "wo"), activation=act
+        )
     return partial(plain, inner=c.size("d_ff"), module=module, names=("wi", "wo"), activation=act, bias=False)
 
 
@@ -69,12 +78,24 @@ def write_stack(
     def layer(t: Trace, x: Tensor, has_table: bool, is_sparse: bool) -> Tensor:
         x = half(t, x, 0, lambda t, x: attend(t, x, has_table), drop)
         if decodes:
-            x = half(t, x, 1, lambda t, x: cross_attention(t, x, shape, module="EncDecAttention", names=NAMES), drop)
+            x = half(
+                t,
+                x,
+                1,
+                lambda t, x: cross_attention(t, x, shape, module="EncDecAttention", names=NAMES),
+                drop,
+            )
         return half(t, x, 2 if decodes else 1, feed(is_sparse), drop)
 
     axis, width = (Axis.TOKENS if decodes else Axis.SOURCE), c.size("d_model")
-    m.stack(count, layer, width=width, name="block.{}", axis=axis,
-            kinds=lambda i: (every_bias or i == 0, sparse(i)))  # fmt: skip
+    m.stack(
+        count,
+        layer,
+        width=width,
+        name="block.{}",
+        axis=axis,
+        kinds=lambda i: (every_bias or i == 0, sparse(i)),
+    )
     m.single("norm", lambda t: t.norm("final_layer_norm", t.input(width, axis)))
 
 
@@ -84,8 +105,12 @@ def shared_embedding(c: Config, m: ModelBuilder, *, tied: bool) -> None:
     m.hidden_size, m.vocab_size = width, rows
     m.single("embedding", lambda t: t.embedding("shared", rows, width))
     for name, axis in (("encoder", Axis.SOURCE), ("decoder", Axis.TOKENS)):
-        m.single("embedding", lambda t, name=name, axis=axis: t.embedding(  # type: ignore[misc]
-            f"{name}.embed_tokens", rows, width, axis=axis, tied=tied))  # fmt: skip
+        m.single(
+            "embedding",
+            lambda t, name=name, axis=axis: t.embedding(  # type: ignore[misc]
+                f"{name}.embed_tokens", rows, width, axis=axis, tied=tied
+            ),
+        )
 
 
 def decoder_layers(c: Config) -> int:
@@ -101,41 +126,73 @@ def t5_encoder(c: Config, m: ModelBuilder) -> None:
     m.hidden_size, m.vocab_size = width, c.vocab
     m.single("embedding", lambda t: t.embedding("shared", c.vocab, width, axis=Axis.SOURCE))
     with m.component("encoder"), m.prefix("encoder"):
-        write_stack(c, m, c.count("num_layers"), lambda sparse: feed, decodes=False,
-                    every_bias=c.model_type == "umt5")  # fmt: skip
+        write_stack(
+            c, m, c.count("num_layers"), lambda sparse: feed, decodes=False, every_bias=c.model_type == "umt5"
+        )
 
 
 @family("t5", "mt5", "umt5", "longt5")
 def t5(c: Config, m: ModelBuilder) -> None:
-    """T5, mT5, UMT5 (a table in every layer), LongT5 (arXiv 2112.07916; local or transient-global encoder)."""
+    """T5, mT5, UMT5 (a table in every layer), LongT5 (arXiv 2112.07916; local or global encoder)."""
     is_long = c.model_type == "longt5"
     local = is_long and c.text("encoder_attention_type", "local") == "local"
-    attention = ("LocalSelfAttention" if local else "TransientGlobalSelfAttention") if is_long else "SelfAttention"
+    attention = (
+        ("LocalSelfAttention" if local else "TransientGlobalSelfAttention") if is_long else "SelfAttention"
+    )
     feed, every = feed_forward(c, "DenseReluDense"), c.model_type == "umt5"
     head_tied = c.flag("tie_word_embeddings", True) if c.model_type == "t5" else True
     m.notes["kind"] = "encoder_decoder"
     shared_embedding(c, m, tied=True)
     with m.component("encoder"), m.prefix("encoder"):
-        write_stack(c, m, c.count("num_layers"), lambda sparse: feed, decodes=False, attention=attention,
-                    every_bias=every, global_bias=is_long and not local)  # fmt: skip
+        write_stack(
+            c,
+            m,
+            c.count("num_layers"),
+            lambda sparse: feed,
+            decodes=False,
+            attention=attention,
+            every_bias=every,
+            global_bias=is_long and not local,
+        )
     with m.prefix("decoder"):
         write_stack(c, m, decoder_layers(c), lambda sparse: feed, decodes=True, every_bias=every)
     m.head("lm_head", c.size("d_model"), c.vocab, tied=head_tied)
 
 
-def own_experts(t: Trace, x: Tensor, weights: Tensor, *, count: int, inner: int, names: tuple[str, str],
-                bias: bool, act: str, top_k: int) -> Tensor:  # fmt: skip
+def own_experts(
+    t: Trace,
+    x: Tensor,
+    weights: Tensor,
+    *,
+    count: int,
+    inner: int,
+    names: tuple[str, str],
+    bias: bool,
+    act: str,
+    top_k: int,
+) -> Tensor:
     """Experts as modules of their own, `experts.expert_0` and so on."""
     parameters: list[Parameter] = []
     for index in range(count):
         with t.scope(f"experts.expert_{index}"):
             for name, fan_in, fan_out in ((names[0], x.width, inner), (names[1], inner, x.width)):
                 split = row(inner) if fan_out == x.width else None
-                parameters.append(t.parameter(f"{name}.weight", (fan_out, fan_in), Role.EXPERT, experts=1, split=split))
+                parameters.append(
+                    t.parameter(f"{name}.weight", (fan_out, fan_in), Role.EXPERT, experts=1, split=split)
+                )
                 if bias:
                     parameters.append(t.parameter(f"{name}.bias", (fan_out,), Role.BIAS, experts=1))
-    return t.experts(x, weights, parameters, count=count, top_k=top_k, width=inner, gated=False, activation=act,
-                     biased=bias)  # fmt: skip
+    return t.experts(
+        x,
+        weights,
+        parameters,
+        count=count,
+        top_k=top_k,
+        width=inner,
+        gated=False,
+        activation=act,
+        biased=bias,
+    )
 
 
 @family("switch_transformers")
@@ -147,7 +204,9 @@ def switch(c: Config, m: ModelBuilder) -> None:
         with t.scope("mlp"):
             scores = t.linear("router.classifier", x, count, bias=c.flag("router_bias"), role=Role.ROUTER)
             weights = t.route(scores, count, 1)
-            return own_experts(t, x, weights, count=count, inner=inner, names=("wi", "wo"), bias=False, act=act, top_k=1)
+            return own_experts(
+                t, x, weights, count=count, inner=inner, names=("wi", "wo"), bias=False, act=act, top_k=1
+            )
 
     def sparse(layers: int, field: str) -> Callable[[int], bool]:
         wanted = c.size(field, 3, least=0)
@@ -155,13 +214,21 @@ def switch(c: Config, m: ModelBuilder) -> None:
         return lambda i: step > 0 and (i % step == 1 or step == 1)
 
     dense = partial(plain, inner=inner, module="mlp", names=("wi", "wo"), activation=act, bias=False)
-    feed = {False: dense, True: experts}
+    feed: dict[bool, FeedForward] = {False: dense, True: experts}
     m.notes["kind"] = "encoder_decoder"
     shared_embedding(c, m, tied=c.tied)
     layers = c.count("num_layers")
     with m.component("encoder"), m.prefix("encoder"):
-        write_stack(c, m, layers, feed.__getitem__, decodes=False, sparse=sparse(layers, "num_sparse_encoder_layers"))
+        write_stack(
+            c, m, layers, feed.__getitem__, decodes=False, sparse=sparse(layers, "num_sparse_encoder_layers")
+        )
     with m.prefix("decoder"):
-        write_stack(c, m, decoder_layers(c), feed.__getitem__, decodes=True,
-                    sparse=sparse(decoder_layers(c), "num_sparse_decoder_layers"))  # fmt: skip
+        write_stack(
+            c,
+            m,
+            decoder_layers(c),
+            feed.__getitem__,
+            decodes=True,
+            sparse=sparse(decoder_layers(c), "num_sparse_decoder_layers"),
+        )
     m.head("lm_head", c.size("d_model"), c.vocab, tied=c.tied)

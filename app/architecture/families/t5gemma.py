@@ -1,6 +1,7 @@
 """T5Gemma: Gemma's layers as an encoder-decoder (arXiv 2504.06225), the second version with pictures."""
 
 from functools import partial
+from typing import Any
 
 from ..blocks.attention import Heads, attend, grouped, turn
 from ..blocks.cross import cross_attention
@@ -44,8 +45,16 @@ def merged_attention(t: Trace, x: Tensor, shape: Heads, *, bias: bool) -> Tensor
         k = t.norm("k_norm", k, style=STYLE, width=shape.head_dim)
         q, k = turn(t, q, k, shape)
         own = attend(t, q, k, v, shape)
-        crossed = t.attention(q, keys, values, heads=shape.heads, kv_heads=shape.kv_heads, key_dim=shape.head_dim,
-                              causal=False, cross=True)  # fmt: skip
+        crossed = t.attention(
+            q,
+            keys,
+            values,
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            key_dim=shape.head_dim,
+            causal=False,
+            cross=True,
+        )
         return t.linear("o_proj", t.add(own, crossed), x.width, bias=bias, split=row(shape.heads))
 
 
@@ -54,26 +63,39 @@ def write_stack(c: Config, m: ModelBuilder, *, decodes: bool, qk_norm: bool, sou
     types = ["sliding_attention" if (i + 1) % 2 else "full_attention" for i in range(c.layers)]
     window = windows(c, every(c.size("sliding_window_pattern", 6), c.layers) if qk_norm else types)
     bias, axis = c.flag("attention_bias"), (Axis.TOKENS if decodes else Axis.SOURCE)
-    options = {"qk_norm": "head", "qk_style": STYLE} if qk_norm else {}
+    options: dict[str, Any] = {"qk_norm": "head", "qk_style": STYLE} if qk_norm else {}
 
     def layer(t: Trace, x: Tensor, window: int | None) -> Tensor:
-        shape = Heads.of(c, window=window, causal=decodes, cached=decodes,
-                         softcap=c.get("attn_logit_softcapping") is not None)  # fmt: skip
+        shape = Heads.of(
+            c,
+            window=window,
+            causal=decodes,
+            cached=decodes,
+            softcap=c.get("attn_logit_softcapping") is not None,
+        )
         if decodes and qk_norm:
             x = inside(t, x, "self_attn", partial(merged_attention, shape=shape, bias=bias))
         else:
             x = inside(t, x, "self_attn", partial(grouped, shape=shape, bias=bias, **options))
         if source:
             shape = Heads.of(c, softcap=shape.softcap)
-            x = inside(t, x, "cross_attn", partial(cross_attention, shape=shape, module="cross_attn", names=NAMES,
-                                                   bias=bias, source=source))  # fmt: skip
+            x = inside(
+                t,
+                x,
+                "cross_attn",
+                partial(
+                    cross_attention, shape=shape, module="cross_attn", names=NAMES, bias=bias, source=source
+                ),
+            )
         return inside(t, x, "feedforward", feed(c))
 
     m.stack(c.layers, layer, width=c.hidden, axis=axis, kinds=lambda i: window[i])
     m.single("norm", lambda t: t.norm("norm", t.input(c.hidden, axis), style=STYLE))
 
 
-def words(c: Config, m: ModelBuilder, axis: Axis, *, rows: int, tied: bool = False, end_of_image: bool = False) -> None:
+def words(
+    c: Config, m: ModelBuilder, axis: Axis, *, rows: int, tied: bool = False, end_of_image: bool = False
+) -> None:
     """The scaled embedding, beside it the vector that ends a picture."""
 
     def write(t: Trace) -> Tensor:

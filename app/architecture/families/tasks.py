@@ -14,16 +14,28 @@ from ..trace import Trace
 from .encoders_modern import modernbert_dense
 from .registry import BODIES, HEADED, Writer
 
-
 # Where a masked language model's body stands below its head, and the pooler that its plain body ends with.
 PREFIXES: Final[Mapping[str, str]] = {
-    "bert": "bert", "roberta": "roberta", "camembert": "roberta", "xlm-roberta": "roberta", "electra": "electra",
-    "mpnet": "mpnet", "albert": "albert", "distilbert": "distilbert", "deberta": "deberta", "deberta-v2": "deberta",
-    "modernbert": "model", "eurobert": "model", "nomic_bert": "nomic_bert", "gte": "gte",
+    "bert": "bert",
+    "roberta": "roberta",
+    "camembert": "roberta",
+    "xlm-roberta": "roberta",
+    "electra": "electra",
+    "mpnet": "mpnet",
+    "albert": "albert",
+    "distilbert": "distilbert",
+    "deberta": "deberta",
+    "deberta-v2": "deberta",
+    "modernbert": "model",
+    "eurobert": "model",
+    "nomic_bert": "nomic_bert",
+    "gte": "gte",
     "jina_embeddings_v3": "roberta",
-}  # fmt: skip
+}
 POOLERS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("bert", "roberta", "camembert", "xlm-roberta", "mpnet", "jina_embeddings_v3"), "pooler.dense"),
+    **dict.fromkeys(
+        ("bert", "roberta", "camembert", "xlm-roberta", "mpnet", "jina_embeddings_v3"), "pooler.dense"
+    ),
     "albert": "pooler",
 }
 POOLED_TASK: Final = ("bert", "albert")  # whose classifier reads the pooler

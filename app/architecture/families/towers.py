@@ -73,8 +73,11 @@ def siglip_body(c: Config, m: ModelBuilder, rows: int) -> None:
 def pool(c: Config, m: ModelBuilder) -> None:
     """SigLIP's head, where `vision_use_head`."""
     if c.flag("vision_use_head", True):
-        m.single("vision", lambda t: pooling_head(t, t.input(c.hidden, Axis.PATCHES), c.heads, c.inner, activation(c)),
-                 name="head")  # fmt: skip
+        m.single(
+            "vision",
+            lambda t: pooling_head(t, t.input(c.hidden, Axis.PATCHES), c.heads, c.inner, activation(c)),
+            name="head",
+        )
 
 
 @tower("siglip_vision_model")
@@ -111,13 +114,27 @@ def idefics(c: Config, m: ModelBuilder) -> None:
 @tower("pixtral")
 def pixtral(c: Config, m: ModelBuilder) -> None:
     """Pixtral (arXiv 2410.07073): rotary positions in two dimensions, RMS norms, a gated block."""
-    m.single("vision", lambda t: patches(t, "patch_conv", c.size("num_channels"), c.hidden, c.pair("patch_size"),
-                                         bias=False))  # fmt: skip
+    m.single(
+        "vision",
+        lambda t: patches(
+            t, "patch_conv", c.size("num_channels"), c.hidden, c.pair("patch_size"), bias=False
+        ),
+    )
     norm(m, "ln_pre", c.hidden, "rms")
-    plain_layers(c, m, "transformer.layers.{}", heads=both_ways(c.heads, c.hidden, turned=True), module="attention",
-                 names=("q_proj", "k_proj", "v_proj", "o_proj"), bias=False, norms=("attention_norm", "ffn_norm"),
-                 style="rms", mlp="feed_forward", mlp_names=("gate_proj", "up_proj", "down_proj"),
-                 mlp_bias=False)  # fmt: skip
+    plain_layers(
+        c,
+        m,
+        "transformer.layers.{}",
+        heads=both_ways(c.heads, c.hidden, turned=True),
+        module="attention",
+        names=("q_proj", "k_proj", "v_proj", "o_proj"),
+        bias=False,
+        norms=("attention_norm", "ffn_norm"),
+        style="rms",
+        mlp="feed_forward",
+        mlp_names=("gate_proj", "up_proj", "down_proj"),
+        mlp_bias=False,
+    )
     picture(m, patch=c.size("patch_size"), merge=1)
 
 
@@ -133,14 +150,25 @@ def internvl(c: Config, m: ModelBuilder) -> None:
             held(t, "mask_token", 1, 1, c.hidden)
         if c.flag("use_absolute_position_embeddings", True):
             held(t, "position_embeddings", 1, count, c.hidden)
-        return patches(t, "patch_embeddings.projection", c.size("num_channels"), c.hidden, c.pair("patch_size"))
+        return patches(
+            t, "patch_embeddings.projection", c.size("num_channels"), c.hidden, c.pair("patch_size")
+        )
 
     m.single("vision", embed, name="embeddings")
     layers = "encoder.layer.{}" if c.model_type == "internvl_vision" else "layers.{}"
-    plain_layers(c, m, layers, module="attention",
-                 names=("q_proj", "k_proj", "v_proj", "projection_layer"), bias=c.flag("attention_bias"), out_bias=True,
-                 qk_norm="full" if c.flag("use_qk_norm") else None, norms=("layernorm_before", "layernorm_after"),
-                 style=style, scales=("lambda_1", "lambda_2"))  # fmt: skip
+    plain_layers(
+        c,
+        m,
+        layers,
+        module="attention",
+        names=("q_proj", "k_proj", "v_proj", "projection_layer"),
+        bias=c.flag("attention_bias"),
+        out_bias=True,
+        qk_norm="full" if c.flag("use_qk_norm") else None,
+        norms=("layernorm_before", "layernorm_after"),
+        style=style,
+        scales=("lambda_1", "lambda_2"),
+    )
     if not c.flag("use_mean_pooling", True):
         norm(m, "layernorm", c.hidden)
     picture(m, size=c.pair("image_size"), patches=count, tokens=(count - 1) // 4)
@@ -155,16 +183,25 @@ def janus(c: Config, m: ModelBuilder) -> None:
         return positions(t, x, "position_embedding", places(c))
 
     m.single("vision", embed, name="embeddings")
-    plain_layers(c, m, names=("q_proj", "k_proj", "v_proj", "projection_layer"), bias=c.flag("attention_bias", True),
-                 out_bias=True, qk_norm="full" if c.flag("use_qk_norm") else None, qk_style="layer",
-                 inner=int(c.hidden * c.number("mlp_ratio")))  # fmt: skip
+    plain_layers(
+        c,
+        m,
+        names=("q_proj", "k_proj", "v_proj", "projection_layer"),
+        bias=c.flag("attention_bias", True),
+        out_bias=True,
+        qk_norm="full" if c.flag("use_qk_norm") else None,
+        qk_style="layer",
+        inner=int(c.hidden * c.number("mlp_ratio")),
+    )
     norm(m, "post_layernorm", c.hidden)
     picture(m, size=c.pair("image_size"), patches=places(c), tokens=places(c))
 
 
 def sam_layers(c: Config, m: ModelBuilder, inner: int, *, head: bool = True) -> None:
     """SAM's encoder (arXiv 2304.02643): windows with relative positions, four global layers, a neck."""
-    rows, columns = (side // size for side, size in zip(c.pair("image_size"), c.pair("patch_size"), strict=True))
+    rows, columns = (
+        side // size for side, size in zip(c.pair("image_size"), c.pair("patch_size"), strict=True)
+    )
     everywhere = c.items("global_attn_indexes") or []
     window = c.size("window_size", least=0)
 
@@ -179,13 +216,27 @@ def sam_layers(c: Config, m: ModelBuilder, inner: int, *, head: bool = True) -> 
             for axis, side in zip("hw", sides, strict=True):
                 held(t, f"attn.rel_pos_{axis}", 2 * side - 1, c.hidden // c.heads)
         heads = both_ways(c.heads, c.hidden, window=None if is_global else window * window or None)
-        return vision_layer(t, x, heads=heads, inner=inner, act=activation(c), module="attn", qkv=("qkv", "proj"),
-                            bias=c.flag("qkv_bias", True), out_bias=True, mlp_names=("lin1", "lin2"))  # fmt: skip
+        return vision_layer(
+            t,
+            x,
+            heads=heads,
+            inner=inner,
+            act=activation(c),
+            module="attn",
+            qkv=("qkv", "proj"),
+            bias=c.flag("qkv_bias", True),
+            out_bias=True,
+            mlp_names=("lin1", "lin2"),
+        )
 
     m.single("vision", embed)
     m.stack(c.layers, layer, width=c.hidden, axis=Axis.PATCHES, kinds=lambda i: i in everywhere)
     if head:
-        m.single("vision", lambda t: neck(t, t.input(c.hidden, Axis.PATCHES), c.size("output_channels")), name="neck")
+        m.single(
+            "vision",
+            lambda t: neck(t, t.input(c.hidden, Axis.PATCHES), c.size("output_channels")),
+            name="neck",
+        )
     picture(m, size=(rows, columns), patches=rows * columns, tokens=rows * columns // 16)
 
 

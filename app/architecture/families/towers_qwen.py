@@ -42,8 +42,16 @@ def qwen2_vl(c: Config, m: ModelBuilder) -> None:
     inner = int(width * c.number("mlp_ratio"))
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return vision_layer(t, x, heads=heads, inner=inner, act=activation(c), module="attn", qkv=("qkv", "proj"),
-                            norms=("norm1", "norm2"))  # fmt: skip
+        return vision_layer(
+            t,
+            x,
+            heads=heads,
+            inner=inner,
+            act=activation(c),
+            module="attn",
+            qkv=("qkv", "proj"),
+            norms=("norm1", "norm2"),
+        )
 
     def merger(t: Trace) -> Tensor:
         x = merged(t, t.norm("ln_q", t.input(width, Axis.PATCHES), style="layer"), square(c))
@@ -63,20 +71,41 @@ def qwen2_5_vl(c: Config, m: ModelBuilder) -> None:
     reach = (c.size("window_size") // patch) ** 2
 
     def layer(t: Trace, x: Tensor, is_full: bool) -> Tensor:
-        heads = both_ways(divided(c, c.hidden), c.hidden, turned=True, window=None if is_full else reach,
-                          kv_heads=c.maybe("num_key_value_heads"))  # fmt: skip
+        heads = both_ways(
+            divided(c, c.hidden),
+            c.hidden,
+            turned=True,
+            window=None if is_full else reach,
+            kv_heads=c.maybe("num_key_value_heads"),
+        )
         qkv = None if c.model_type == "qwen2_5_omni_vision_encoder" else ("qkv", "proj")
-        return vision_layer(t, x, heads=heads, inner=c.inner, act=activation(c), module="attn", qkv=qkv,
-                            names=("q", "k", "v", "proj"), norms=("norm1", "norm2"), style="rms",
-                            mlp_names=GATED)  # fmt: skip
+        return vision_layer(
+            t,
+            x,
+            heads=heads,
+            inner=c.inner,
+            act=activation(c),
+            module="attn",
+            qkv=qkv,
+            names=("q", "k", "v", "proj"),
+            norms=("norm1", "norm2"),
+            style="rms",
+            mlp_names=GATED,
+        )
 
     def merger(t: Trace) -> Tensor:
         x = merged(t, t.norm("ln_q", t.input(c.hidden, Axis.PATCHES)), square(c))
         return two_layers(t, x, ("mlp.0", "mlp.2"), x.width, c.size("out_hidden_size"), "gelu")
 
     m.single("vision", lambda t: cubes(c, t, "patch_embed.proj", c.hidden, bias=False))
-    m.stack(c.count("depth"), layer, width=c.hidden, name="blocks.{}", axis=Axis.PATCHES,
-            kinds=lambda i: i in everywhere)  # fmt: skip
+    m.stack(
+        c.count("depth"),
+        layer,
+        width=c.hidden,
+        name="blocks.{}",
+        axis=Axis.PATCHES,
+        kinds=lambda i: i in everywhere,
+    )
     m.single("vision", merger, name="merger")
     note(c, m)
 
@@ -97,10 +126,16 @@ def hears(c: Config) -> bool:
     return c.model_type == "qwen3_omni_moe_vision_encoder"
 
 
-@tower("qwen3_vl_vision", "qwen3_vl_moe_vision", "qwen3_5_vision", "qwen3_5_moe_vision", "qwen4_exp_vision",
-       "qwen3_omni_moe_vision_encoder")  # fmt: skip
+@tower(
+    "qwen3_vl_vision",
+    "qwen3_vl_moe_vision",
+    "qwen3_5_vision",
+    "qwen3_5_moe_vision",
+    "qwen4_exp_vision",
+    "qwen3_omni_moe_vision_encoder",
+)
 def qwen3_vl(c: Config, m: ModelBuilder) -> None:
-    """Qwen3-VL (arXiv 2511.21631): learned positions beside rotary ones; some layers feed the decoder's first."""
+    """Qwen3-VL (arXiv 2511.21631): learned positions beside rotary ones; some layers feed the decoder."""
     heads = both_ways(divided(c, c.hidden), c.hidden, turned=True)
     deep = c.items("deepstack_visual_indexes") or []
 
@@ -109,15 +144,29 @@ def qwen3_vl(c: Config, m: ModelBuilder) -> None:
         return positions(t, x, "pos_embed", c.size("num_position_embeddings"))
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return vision_layer(t, x, heads=heads, inner=c.inner, act=activation(c), module="attn", qkv=("qkv", "proj"),
-                            norms=("norm1", "norm2"), mlp_names=("linear_fc1", "linear_fc2"))  # fmt: skip
+        return vision_layer(
+            t,
+            x,
+            heads=heads,
+            inner=c.inner,
+            act=activation(c),
+            module="attn",
+            qkv=("qkv", "proj"),
+            norms=("norm1", "norm2"),
+            mlp_names=("linear_fc1", "linear_fc2"),
+        )
 
     m.single("vision", embed)
     m.stack(c.count("depth"), layer, width=c.hidden, name="blocks.{}", axis=Axis.PATCHES)
     m.single("vision", lambda t: merger3(t, c, norm_last=False), name="merger")
     if deep:
-        m.stack(len(deep), lambda t, x: merger3(t, c, norm_last=True), width=c.hidden,
-                name="merger_list.{}" if hears(c) else "deepstack_merger_list.{}", axis=Axis.PATCHES)  # fmt: skip
+        m.stack(
+            len(deep),
+            lambda t, x: merger3(t, c, norm_last=True),
+            width=c.hidden,
+            name="merger_list.{}" if hears(c) else "deepstack_merger_list.{}",
+            axis=Axis.PATCHES,
+        )
     note(c, m)
 
 
@@ -133,9 +182,21 @@ def glm4v(c: Config, m: ModelBuilder) -> None:
         return positions(t, x, "embeddings.position_embedding", rows)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return vision_layer(t, x, heads=heads, inner=out, act=activation(c), module="attn", qkv=("qkv", "proj"),
-                            bias=c.flag("attention_bias"), out_bias=False, norms=("norm1", "norm2"), style="rms",
-                            mlp_names=GATED, mlp_bias=False)  # fmt: skip
+        return vision_layer(
+            t,
+            x,
+            heads=heads,
+            inner=out,
+            act=activation(c),
+            module="attn",
+            qkv=("qkv", "proj"),
+            bias=c.flag("attention_bias"),
+            out_bias=False,
+            norms=("norm1", "norm2"),
+            style="rms",
+            mlp_names=GATED,
+            mlp_bias=False,
+        )
 
     def downsample(t: Trace) -> Tensor:
         x = t.norm("post_layernorm", t.input(c.hidden, Axis.PATCHES))
@@ -155,9 +216,21 @@ def glm_ocr(c: Config, m: ModelBuilder) -> None:
     heads, bias = both_ways(divided(c, c.hidden), c.hidden, turned=True), c.flag("attention_bias", True)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return vision_layer(t, x, heads=heads, inner=c.inner, act=activation(c), module="attn", qkv=("qkv", "proj"),
-                            bias=bias, norms=("norm1", "norm2"), style="rms", mlp_names=GATED, mlp_bias=bias,
-                            qk_norm="head")  # fmt: skip
+        return vision_layer(
+            t,
+            x,
+            heads=heads,
+            inner=c.inner,
+            act=activation(c),
+            module="attn",
+            qkv=("qkv", "proj"),
+            bias=bias,
+            norms=("norm1", "norm2"),
+            style="rms",
+            mlp_names=GATED,
+            mlp_bias=bias,
+            qk_norm="head",
+        )
 
     def downsample(t: Trace) -> Tensor:
         x = t.norm("post_layernorm", t.input(c.hidden, Axis.PATCHES))

@@ -1,4 +1,4 @@
-"""Whisper and other transcribers that encode sound and decode text; the encoders that speech models borrow."""
+"""Whisper and other transcribers, and the encoders that speech models borrow of it."""
 
 from functools import partial
 
@@ -15,8 +15,15 @@ from .composite import language, logits, project, see, tower
 from .llama import activation
 from .registry import family
 
-LINE = Line(pre=True, embed_norm=None, final_norm="layer_norm", offset=0, logits_bias=False, key_bias=False,
-            positions="max_target_positions")  # fmt: skip
+LINE = Line(
+    pre=True,
+    embed_norm=None,
+    final_norm="layer_norm",
+    offset=0,
+    logits_bias=False,
+    key_bias=False,
+    positions="max_target_positions",
+)
 
 
 def stem(c: Config, t: Trace, width: int) -> Tensor:
@@ -89,12 +96,12 @@ def speech_to_text(c: Config, m: ModelBuilder) -> None:
 NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
-def part_heads(c: Config, part: str, *, decodes: bool) -> Heads:
-    """Heads of Moonshine's encoder or decoder."""
-    count = c.size(f"{part}_num_attention_heads")
-    kv = c.size(f"{part}_num_key_value_heads", count)
+def moonshine_heads(c: Config, *, decodes: bool) -> Heads:
+    """Heads of both stacks: building the encoder, the library overwrites the decoder's numbers."""
+    count = c.size("encoder_num_attention_heads")
+    kv = c.size("encoder_num_key_value_heads", count)
     if c.hidden % count or count % kv:
-        raise c.wrong(f"{part}_num_attention_heads", "config_not_divisible", value=count, of=c.hidden)
+        raise c.wrong("encoder_num_attention_heads", "config_not_divisible", value=count, of=c.hidden)
     return Heads(count, kv, c.hidden // count, causal=decodes, cached=decodes)
 
 
@@ -110,19 +117,32 @@ def moonshine(c: Config, m: ModelBuilder) -> None:
         return t.convolution("conv3", t.elementwise("gelu", x), width, kernel=(3,), channels_in=2 * width)
 
     def encode(t: Trace, x: Tensor) -> Tensor:
-        shape = part_heads(c, "encoder", decodes=False)
+        shape = moonshine_heads(c, decodes=False)
         mlp = partial(plain, inner=c.inner, names=("fc1", "fc2"), activation=c.text("encoder_hidden_act"))
         attention = partial(grouped, shape=shape, bias=bias, out_bias=False)
-        return halves(t, x, (("input_layernorm", attention), ("post_attention_layernorm", mlp)), pre=True,
-                      style="layer_wide")  # fmt: skip
+        return halves(
+            t,
+            x,
+            (("input_layernorm", attention), ("post_attention_layernorm", mlp)),
+            pre=True,
+            style="layer_wide",
+        )
 
     def decode(t: Trace, x: Tensor) -> Tensor:
-        shape = part_heads(c, "decoder", decodes=True)
-        mlp = partial(fused_gated, inner=c.inner, names=("fc1", "fc2"), bias=True,
-                      activation=c.text("decoder_hidden_act"))  # fmt: skip
+        shape = moonshine_heads(c, decodes=True)
+        mlp = partial(
+            fused_gated,
+            inner=c.inner,
+            names=("fc1", "fc2"),
+            bias=True,
+            activation=c.text("decoder_hidden_act"),
+        )
         crossed = partial(cross_attention, shape=shape, names=NAMES, bias=bias, out_bias=False)
-        parts = (("input_layernorm", partial(grouped, shape=shape, bias=bias, out_bias=False)),
-                 ("post_attention_layernorm", crossed), ("final_layernorm", mlp))  # fmt: skip
+        parts = (
+            ("input_layernorm", partial(grouped, shape=shape, bias=bias, out_bias=False)),
+            ("post_attention_layernorm", crossed),
+            ("final_layernorm", mlp),
+        )
         return halves(t, x, parts, pre=True, style="layer_wide")
 
     m.notes["kind"] = "encoder_decoder"
@@ -164,13 +184,23 @@ def heard(c: Config, m: ModelBuilder, name: str = "model.audio_tower") -> tuple[
     return audio, language(c, m)
 
 
-def two_linears(c: Config, m: ModelBuilder, fan_in: int, text: Config, *, inner: int | None = None, bias: bool,
-                norm: bool = False) -> None:  # fmt: skip
+def two_linears(
+    c: Config,
+    m: ModelBuilder,
+    fan_in: int,
+    text: Config,
+    *,
+    inner: int | None = None,
+    bias: bool,
+    norm: bool = False,
+) -> None:
     """linear_1, the activation, linear_2 (and a norm)."""
 
     def write(t: Trace) -> Tensor:
         x = t.linear("linear_1", t.input(fan_in, Axis.IMAGE_TOKENS), inner or text.hidden, bias=bias)
-        x = t.linear("linear_2", t.elementwise(c.text("projector_hidden_act", "gelu"), x), text.hidden, bias=bias)
+        x = t.linear(
+            "linear_2", t.elementwise(c.text("projector_hidden_act", "gelu"), x), text.hidden, bias=bias
+        )
         return t.norm("norm", x, style="layer") if norm else x
 
     project(m, "model.multi_modal_projector", write)
@@ -181,8 +211,11 @@ def qwen2_audio(c: Config, m: ModelBuilder) -> None:
     """Qwen2-Audio (arXiv 2407.10759): one linear layer between the two."""
     audio, text = heard(c, m)
     width = audio.size("d_model")
-    project(m, "model.multi_modal_projector",
-            lambda t: t.linear("linear", t.input(width, Axis.IMAGE_TOKENS), text.hidden, bias=True))  # fmt: skip
+    project(
+        m,
+        "model.multi_modal_projector",
+        lambda t: t.linear("linear", t.input(width, Axis.IMAGE_TOKENS), text.hidden, bias=True),
+    )
     logits(c, m, text)
 
 
@@ -201,5 +234,3 @@ def voxtral(c: Config, m: ModelBuilder) -> None:
     else:
         two_linears(c, m, audio.hidden, text, bias=c.flag("projector_bias", True))
     logits(c, m, text)
-
-
