@@ -166,6 +166,8 @@ class Deployment(ABC):
         self.kv_element = cache_element(self.kv_dtype)
         self.spread_beyond = self._unmeasured_device()
         self._warn_of_neutral_fields()
+        if self.encodes:
+            self.warnings.append(Message("encoder_no_cache", {}))
 
     # --- set-up -------------------------------------------------------------------------------
 
@@ -222,12 +224,27 @@ class Deployment(ABC):
         return True
 
     def _warn_of_neutral_fields(self) -> None:
-        neutral = (*self.neutral, "gpus_per_node", *(() if self.request.max_loras else ("max_lora_rank",)))
+        r = self.request
+        neutral = list(self.neutral)
+        if not r.max_loras:
+            neutral.append("max_lora_rank")
+        if r.solve_for != "min_gpus":
+            neutral.append("gpus_per_node")
         for name in neutral:
-            if getattr(self.request, name) != _DEFAULTS[name]:
+            if getattr(r, name) != _DEFAULTS[name]:
                 self.warnings.append(Message("neutral_field", {"field": name, "backend": self.backend}))
 
     # --- readings of one rank -------------------------------------------------------------------
+
+    @property
+    def encodes(self) -> bool:
+        """Whether the model reads whole inputs at once and keeps nothing of them."""
+        return self.stored.architecture.kind == "encoder"
+
+    def source(self, length: int) -> int:
+        """Encoder tokens of one sequence: what the configuration allows, else as many as the decoder's."""
+        positions = self.stored.architecture.config.get("max_source_positions")
+        return positions if isinstance(positions, int) and positions > 0 else length
 
     @property
     def stages(self) -> tuple[Stage, ...]:

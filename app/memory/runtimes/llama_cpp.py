@@ -16,7 +16,7 @@ from ...messages import Message
 from ...parallelism import Stage, local_shape
 from ...precision.scheme import TOWERS, quantities
 from ..estimate import Term
-from ..kv_cache import LayerCache, StateRule, rank_cache
+from ..kv_cache import BLOCK_BYTES, LayerCache, StateRule, rank_cache
 from ..requests import InferenceRequest
 from ..weights import rank_weights
 from .base import MIB, Deployment, covered_version
@@ -54,6 +54,8 @@ class LlamaCppDeployment(Deployment):
         if request.tensor_parallel > 1 and request.pipeline_parallel > 1:
             raise invalid("pipeline_parallel", "split_one_way", backend=self.backend)
         self.flash = request.attention != "eager"
+        if not self.flash and self.kv_dtype in BLOCK_BYTES:
+            raise invalid("kv_cache_dtype", "cache_needs_flash_attention", value=self.kv_dtype)
         self.micro_batch = min(MICRO_BATCH, request.max_num_batched_tokens or BATCH)
 
     def _kv_dtype(self) -> str:

@@ -108,7 +108,9 @@ class TensorrtLlmDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks; window layers keep their window."""
-        return batch * sequence_bytes(self.caches(stage), length, self.kv_element, page=self.block)
+        return batch * sequence_bytes(
+            self.caches(stage), length, self.kv_element, source=self.source(length), page=self.block
+        )
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """A fraction of what is free after loading and the peak."""

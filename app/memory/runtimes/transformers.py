@@ -118,8 +118,9 @@ class TransformersDeployment(Deployment):
             for c in self.caches(stage)
         )
 
-    @staticmethod
-    def _kept(cache: LayerCache, length: int) -> int:
+    def _kept(self, cache: LayerCache, length: int) -> int:
+        if cache.cross:
+            return self.source(length)
         reach = cache.chunk or cache.window
         return length if reach is None else min(length, max(reach - 1, 0) or length)
 
@@ -137,7 +138,7 @@ class PytorchDeployment(TransformersDeployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Keys and values of every token, latents kept as they are, states of fixed size."""
-        return batch * sequence_bytes(self.caches(stage), length, self.kv_element)
+        return batch * sequence_bytes(self.caches(stage), length, self.kv_element, source=self.source(length))
 
 
 class FastchatDeployment(TransformersDeployment):

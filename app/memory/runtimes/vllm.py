@@ -77,6 +77,8 @@ class VllmDeployment(Deployment):
         sequences = r.max_num_seqs or min(sequences, tokens)
         if r.max_num_batched_tokens is None:
             tokens = min(tokens, sequences * r.sequence_length)
+        if self.encodes:
+            tokens = max(tokens, r.sequence_length)  # no chunks of a prompt without a cache
         utilization = r.gpu_memory_utilization or (0.92 if self.minor >= 20 else 0.9)
         return Settings(
             self.minor,
@@ -123,7 +125,7 @@ class VllmDeployment(Deployment):
             run,
             self.widths(stage),
             self.device,
-            samples=stage.last,
+            samples=stage.last and not self.encodes,
             own_kernels=self.stored.scheme.name == "mxfp4" and self.device.hopper_or_later,
             dynamic_8_bit=self.stored.scheme.name in DYNAMIC_8_BIT,
             multimodal=multimodal_bytes(self.stored.architecture, s.tokens, s.sequences, self.length),
@@ -167,7 +169,8 @@ class VllmDeployment(Deployment):
 
     def context(self, stage: Stage) -> int:
         """In use before loading: CUDA context and communicators; outside the budget [bytes]."""
-        return context_bytes(self.layout.tensor, self.layout.pipeline, has_experts(self.stored))
+        handles = self.device.cublas_workspace if self.minor >= 33 else 0  # made before the snapshot
+        return context_bytes(self.layout.tensor, self.layout.pipeline, has_experts(self.stored)) + handles
 
     def graphs(self, stage: Stage) -> int:
         """Captured CUDA graphs [bytes]."""
@@ -277,7 +280,7 @@ class VllmDeployment(Deployment):
         )
 
     def _cache_term(self, stage: Stage) -> Term:
-        per_request, block = self.groups.blocks(self.length, self.in_flight), self.block_bytes(stage)
+        per_request, block = self.blocks_of(self.length), self.block_bytes(stage)
         values = {
             "sequences": self.batch,
             "blocks_per_sequence": per_request,
@@ -314,11 +317,11 @@ class VllmDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks of every group."""
-        return (
-            batch
-            * self.groups.blocks(ceil(length / self.layout.context), self.in_flight)
-            * self.block_bytes(stage)
-        )
+        return batch * self.blocks_of(length) * self.block_bytes(stage)
+
+    def blocks_of(self, length: int) -> int:
+        """Blocks that one request of `length` tokens may need."""
+        return self.groups.blocks(ceil(length / self.layout.context), self.in_flight, self.source(length))
 
     def block_bytes(self, stage: Stage) -> int:
         """One block over the layers of a group on this stage."""
@@ -355,7 +358,7 @@ class VllmDeployment(Deployment):
             return -1
         if not self.groups.block_bytes:
             return min(self.room(s, batch, length) for s in self.stages)
-        return self.blocks - batch * self.groups.blocks(ceil(length / self.layout.context), self.in_flight)
+        return self.blocks - batch * self.blocks_of(length)
 
     def starts(self) -> bool:
         """Whether the requested memory is free beside the context (`request_memory` refuses otherwise)."""
@@ -366,7 +369,7 @@ class VllmDeployment(Deployment):
         """Whole requests that the pool holds."""
         if not self.groups.block_bytes:
             return super().largest_batch()
-        per_request = self.groups.blocks(ceil(self.length / self.layout.context), self.in_flight)
+        per_request = self.blocks_of(self.length)
         return self.blocks // per_request if self.starts() else 0
 
     def longest(self) -> int:
@@ -387,7 +390,7 @@ class VllmDeployment(Deployment):
             return super().capacity()
         context = self.layout.context
         blocks = self.blocks
-        concurrency = blocks / self.groups.blocks(ceil(self.length / context), self.in_flight)
+        concurrency = blocks / max(1, self.blocks_of(self.length))
         tokens = blocks // self.groups.count * self.groups.smallest_block * context
         if self.minor >= 21:
             tokens = int(concurrency * self.length)
