@@ -206,7 +206,7 @@ class VllmDeployment(Deployment):
 
     def penalties(self, stage: Stage) -> int:
         """The second runner's penalty state: counts and packed masks, S x V (`PenaltiesState`) [bytes]."""
-        if not (self.settings.second_runner and stage.last):
+        if not self.settings.second_runner or not stage.last or self.encodes:
             return 0
         return self.settings.sequences * self.widths(stage).vocabulary * 33 // 8
 

@@ -48,12 +48,12 @@ def capture_sizes(minor: int, sequences: int, tokens: int, largest: int) -> tupl
 
 @lru_cache(maxsize=1024)
 def kernels(stage: Stage) -> int:
-    """Kernels of one forward pass over the stage's layers."""
-    return sum(
-        places * layer_kernels(section)
-        for section, places in stage.sections
-        if section.component == "decoder"
-    )
+    """Kernels of one forward pass over the stage's layers: a decoder's, where there is none an encoder's."""
+    counts = {"decoder": 0, "encoder": 0}
+    for section, places in stage.sections:
+        if section.component in counts:
+            counts[section.component] += places * layer_kernels(section)
+    return counts["decoder"] or counts["encoder"]
 
 
 def layer_kernels(section: Section) -> int:
