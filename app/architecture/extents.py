@@ -15,6 +15,7 @@ class Extents:
     source: int = 0
     patches: int = 0
     image_tokens: int = 0
+    images: int = 0
 
     @property
     def keys(self) -> int:
@@ -36,6 +37,8 @@ class Extents:
                 return self.batch * self.source
             case Axis.PATCHES:
                 return self.patches
+            case Axis.IMAGES:
+                return self.images
             case Axis.IMAGE_TOKENS:
                 return self.image_tokens
             case Axis.ONE:

@@ -18,6 +18,7 @@ class Axis(Enum):
     TOKENS = "tokens"  # one row per token: batch x sequence
     PAIRS = "pairs"  # one row per query and key: batch x sequence x context
     SOURCE = "source"  # one row per encoder token: batch x source length
+    IMAGES = "images"  # one row per picture
     PATCHES = "patches"  # one row per vision patch or audio frame, over all inputs
     IMAGE_TOKENS = "image_tokens"  # one row per token that the tower hands to the language model
 

@@ -139,7 +139,7 @@ def packed_attention(
 def pooling_head(t: Trace, x: Tensor, heads: int, inner: int, act: str) -> Tensor:
     """SigLIP's: one learned query attends to all patches, then a feed-forward block."""
     held(t, "probe", 1, 1, x.width)
-    probe = t.input(x.width, Axis.BATCH)
+    probe = t.input(x.width, Axis.IMAGES)
     pooled = packed_attention(t, probe, x, heads)
     fed = plain(t, t.norm("layernorm", pooled, style="layer"), inner, names=("fc1", "fc2"), activation=act)
     return t.add(pooled, fed)

@@ -212,7 +212,7 @@ def blip_text(c: Config, m: ModelBuilder) -> None:
 def blip(c: Config, m: ModelBuilder) -> None:
     """BLIP as a captioner."""
     vision, text = see(c, m, "vision_model"), c.sub("text_config")
-    forced = {"encoder_hidden_size": vision.hidden, "tie_word_embeddings": c.tied}
+    forced = {"encoder_hidden_size": vision.hidden, "tie_word_embeddings": c.tied or text.tied}
     text = Config({**text.data, **forced}, text.model_type, text.path)
     with m.prefix("text_decoder.bert"):
         blip_text(text, m)

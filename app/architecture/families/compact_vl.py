@@ -165,10 +165,11 @@ def ernie_vl_text(c: Config, m: ModelBuilder) -> None:
     options: dict[str, Any] = {"activation": activation(c), "bias": bias}
 
     def mixture(t: Trace, x: Tensor) -> Tensor:
+        seen = t.view(x, axis=Axis.IMAGE_TOKENS)
         outs = [
             sparse(
                 t,
-                x,
+                tokens,
                 count=count,
                 top_k=used,
                 inner=width,
@@ -178,7 +179,7 @@ def ernie_vl_text(c: Config, m: ModelBuilder) -> None:
                 correction_shape=(1, count),
                 correction_buffer=False,
             )
-            for kind, width in zip(("text", "vision"), widths, strict=True)
+            for kind, tokens, width in zip(("text", "vision"), (x, seen), widths, strict=True)
         ]
         out = t.add(*outs)
         return (

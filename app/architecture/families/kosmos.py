@@ -103,7 +103,7 @@ def kosmos(c: Config, m: ModelBuilder) -> None:
     first = c.model_type == "kosmos-2"
     with m.prefix("text_model.model"):
         text_stack(text, m, inner_norm=first, segments=not first)
-    tied = c.tied if first else c.tied and text.tied
+    tied = text.tied or (first and c.tied)
     m.head("text_model.lm_head", m.hidden_size, text.vocab, tied=tied)
     vision = see(c, m, "vision_model")
     width, queries = m.hidden_size, c.size("latent_query_num")

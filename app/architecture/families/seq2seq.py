@@ -161,7 +161,7 @@ def vit(c: Config, m: ModelBuilder) -> None:
     m.stack(c.layers, layer, width=c.hidden, axis=Axis.PATCHES)
     norm(m, "layernorm", c.hidden)
     out = c.size("pooler_output_size", c.hidden)
-    m.single("vision", lambda t: t.linear("pooler.dense", t.input(c.hidden, Axis.BATCH), out, bias=True))
+    m.single("vision", lambda t: t.linear("pooler.dense", t.input(c.hidden, Axis.IMAGES), out, bias=True))
     m.notes["image"] = {"size": c.pair("image_size"), "patches": count, "tokens": count}
 
 
