@@ -24,6 +24,8 @@ GIB: Final = 2**30
 MIB: Final = 2**20
 Spread = tuple[float, float]  # a term's 90% band: multiples of its bytes
 EXACT: Final[Spread] = (1.0, 1.0)
+UNKNOWN: Final[Spread] = (0.3, 3.0)  # on devices that nobody measured
+MEASURED_ON_CUDA: Final = ("activation_memory", "framework_overhead")
 MOST: Final = 2**27
 SECANTS: Final = 6  # needs are nearly linear: this many steps land beside the answer
 
@@ -320,7 +322,7 @@ class Deployment(ABC):
         """A term with its band; on devices that nobody measured the band is wide."""
         if spread == EXACT:
             return Term(name, size, formula, values, source)
-        low, high = (0.3, 3.0) if self.spread_beyond else spread
+        low, high = UNKNOWN if self.spread_beyond and name in MEASURED_ON_CUDA else spread
         return Term(name, size, formula, values, source, round(size * low), round(size * high))
 
     def weight_terms(self, stage: Stage, source: str, spread: Spread = EXACT) -> list[Term]:

@@ -17,6 +17,7 @@ from ..estimate import Term
 from ..kv_cache import LayerCache
 from ..requests import InferenceRequest
 from ..weights import rank_weights
+from . import vllm_terms
 from .base import GIB, Deployment, covered_version, has_experts
 from .multimodal import multimodal_bytes
 from .rope import table_bytes
@@ -228,81 +229,7 @@ class VllmDeployment(Deployment):
 
     def terms(self, stage: Stage) -> tuple[Term, ...]:
         """Weights, cache of the asked batch, profiled peak, and what lies outside torch."""
-        s = self.settings
-        measured = s.minor in MEASURED
-        found = self.profile(stage)
-        outside = (0.94, 1.06) if measured and self.layout.tensor in (1, 2, 4) else (0.5, 1.6)
-        graphs = (0.93, 1.07) if s.minor == 19 else (0.45, 2.3) if measured else (0.3, 1.7)
-        return (
-            *self.weight_terms(stage, "vLLM model_loader, torch allocator", (0.9995, 1.0005)),
-            self._cache_term(stage),
-            self.term(
-                "activation_memory",
-                found.total,
-                "formula_vllm_profile",
-                {
-                    "tokens": s.tokens,
-                    "sequences": s.sequences,
-                    "forward": found.forward,
-                    "sampler": found.sampler,
-                    "experts": found.experts,
-                    "multimodal": found.multimodal,
-                    "workspace": found.workspace,
-                },
-                "vLLM gpu_model_runner.profile_run",
-                (0.99, 1.01) if measured else (0.7, 1.5),
-            ),
-            self.term(
-                "framework_overhead",
-                self.context(stage),
-                "formula_context",
-                {"gpus": self.layout.tensor},
-                "start-up logs on H100",
-                outside,
-            ),
-            self.term(
-                "framework_overhead",
-                self.non_torch(stage),
-                "formula_non_torch",
-                {"gpus": self.layout.tensor},
-                "start-up logs on H100",
-                outside,
-            ),
-            self.term(
-                "framework_overhead",
-                self.graphs(stage),
-                "formula_graphs",
-                {"layers": stage.layers},
-                "vLLM compilation, start-up logs on H100",
-                graphs,
-            ),
-            *self._penalty_terms(stage),
-        )
-
-    def _cache_term(self, stage: Stage) -> Term:
-        per_request, block = self.blocks_of(self.length), self.block_bytes(stage)
-        values = {
-            "sequences": self.batch,
-            "blocks_per_sequence": per_request,
-            "block_bytes": block,
-            "block_size": self.groups.smallest_block,
-            "groups": self.groups.count,
-        }
-        return self.term(
-            "kv_cache",
-            self.batch * per_request * block,
-            "formula_blocks",
-            values,
-            "vLLM kv_cache_interface, kv_cache_utils",
-        )
-
-    def _penalty_terms(self, stage: Stage) -> tuple[Term, ...]:
-        size = self.penalties(stage)
-        values = {"sequences": self.settings.sequences, "vocabulary": self.widths(stage).vocabulary}
-        found = self.term(
-            "framework_overhead", size, "formula_penalties", values, "vLLM v1/worker/gpu PenaltiesState"
-        )
-        return (found,) if size else ()
+        return vllm_terms.terms(self, stage)
 
     def check(self) -> None:
         """Warn where the engine refuses to start."""
