@@ -86,6 +86,7 @@ def kernel(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Va
         keeps_output=True,
         temporary=workspace,
     )
+    low.stays.append(out.storage)
     return out if q.strided else tape.copy(out)
 
 

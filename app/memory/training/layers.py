@@ -112,7 +112,7 @@ def measure(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     walk.start_backward()
     walk.backward()
     leaving = tape.output.item if tape.output is not None else entering
-    cached = low.cached if mode.checkpointing == "full" else 0
+    cached = low.cached if mode.checkpointing in ("full", "operations") else 0
     return Cost(kept, walk.leaves, forward, undominated(walk.moments), leaving=leaving, cached=cached)
 
 

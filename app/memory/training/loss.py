@@ -8,19 +8,22 @@ from ...architecture.operations import Linear
 from .layers import Cost, Place, undominated
 from .lowering import Lowering
 from .mode import Mode
-from .sizes import ONE
+from .sizes import ONE, share
 from .tape import Storage, Walk
+
+CHUNKS = 8  # torchtune's CEWithChunkedOutputLoss
 
 
 def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     """The cost of the head with the loss behind it."""
     if mode.fused_loss:
-        return measure_fused(place, mode, entering)
+        read = measure_chunked if mode.kernels.chunked_loss else measure_fused
+        return read(place, mode, entering)
     low = Lowering(place.section, mode, trained=place.trained, reached=place.reached, entering=entering)
     tape = low.run()
     logits = low.values[place.section.block.operations[-1].output.id]
     split = len(tape.nodes)
-    wide = tape.cast(logits, 4)
+    wide = tape.cast(logits, 4) if mode.kernels.wide_loss else logits
     probabilities = tape.unary(wide, saves="output")
     wide.storage.last = len(tape.nodes)
     loss = tape.fused((probabilities,), ONE, 4, keeps=(probabilities.storage,))
@@ -71,3 +74,38 @@ def measure_fused(place: Place, mode: Mode, entering: int | None = None) -> Cost
     walk.start_backward()
     walk.backward()
     return Cost(kept, walk.leaves, (), undominated(walk.moments), loss=undominated(during_loss))
+
+
+def measure_chunked(place: Place, mode: Mode, entering: int | None = None) -> Cost:
+    """All logits in the compute type, the loss over them in eight chunks, their gradient in the same type."""
+    low = Lowering(place.section, mode, trained=place.trained, reached=place.reached, entering=entering)
+    tape = low.run()
+    logits = low.values[place.section.block.operations[-1].output.id]
+    chunk = share(logits.count, CHUNKS) * 4
+    split = len(tape.nodes)
+    tape.output = tape.fused(
+        (logits,), ONE, 4, keeps=(logits.storage,), working=2 * chunk, temporary=2 * chunk
+    )
+    walk = Walk(tape, mode.kernels.in_place, mode.accumulating)
+    for value in tape.inputs:
+        walk.hold(value.storage)
+    walk.forward()
+    losing = walk.moments
+    for value in tape.inputs:
+        walk.drop(value.storage)
+    kept = walk.kept
+    walk.moments = []
+    walk.start_backward()
+    walk.backward(split)
+    during_loss = walk.moments
+    walk.moments = []
+    walk.note()
+    walk.backward(0, split)
+    return Cost(
+        kept,
+        walk.leaves,
+        (),
+        undominated(walk.moments),
+        loss=undominated(during_loss),
+        losing=undominated(losing),
+    )

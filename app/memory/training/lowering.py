@@ -30,7 +30,7 @@ from ...parallelism import Layout
 from .mode import Adapters, Mode
 from .primitives import Recorder
 from .sizes import ONE, PAIRS, SEQUENCE, TOKENS, share
-from .tape import Flow, Node, Value
+from .tape import Flow, Node, Storage, Value
 
 _ROWS = {
     Axis.ONE: ONE,
@@ -84,6 +84,9 @@ class Lowering:
             if isinstance(op, Route) and op.scoring == "sigmoid" and not mode.autocast
         }
 
+        self.stays: list[Storage] = []  # results that recomputation operation by operation keeps
+        self.products = 0
+        self._gathered: dict[Storage, Value] = {}
         self.gates = gates(section) if mode.kernels.activation else frozenset()
 
     def run(self) -> Recorder:
@@ -95,6 +98,7 @@ class Lowering:
             if write is not None:
                 write(self, operation)
         if region is not None:
+            region.stays = tuple(self.stays) if self.mode.checkpointing == "operations" else ()
             self.tape.finish(region)
         if block.output is not None:
             self.tape.output = self.values[block.output.id]
@@ -102,7 +106,7 @@ class Lowering:
 
     def _recomputed(self) -> bool:
         return (
-            self.mode.checkpointing == "full"
+            self.mode.checkpointing in ("full", "operations")
             and len(self.section.indices) > 0
             and "{}" in self.section.template
         )
@@ -147,6 +151,16 @@ class Lowering:
             copy = self.tape.cast(stored, self.mode.compute_item)
             self._casts[parameter.name] = copy
         return copy
+
+    def gathered(self, x: Value, op: Linear) -> Value:
+        """The whole sequence in front of a cut projection under sequence parallelism, gathered once and kept;
+        kernels that gather again in backward keep their share alone."""
+        cut = self.mode.sequence_parallel and self.ranks > 1 and is_cut(op.parameters[0])
+        if not cut or self.mode.kernels.regathers:
+            return x
+        if x.storage not in self._gathered:
+            self._gathered[x.storage] = self.tape.expand(x, x.count * self.ranks)
+        return self._gathered[x.storage]
 
     @property
     def cached(self) -> int:
@@ -205,7 +219,10 @@ def linear(low: Lowering, op: Linear) -> None:
         weight = low.tape.cast(low.weight(op.parameters[0]), 4)
         low.put(op.output, low.tape.matrix(low.tape.cast(x, 4), weight, width))
         return
-    out = project(low, x, op, width)
+    out = project(low, low.gathered(x, op), op, width)
+    low.products += 1
+    if low.products % 2:  # torchtitan's selective recomputation keeps every second product
+        low.stays.append(out.storage)
     if low.mode.adapters is not None and adapted(low, op):
         out = adapter(low, low.mode.adapters, x, op, out, width)
     out.strided = True

@@ -20,6 +20,9 @@ class Kernels:
     `half_softmax`: softmax reads 16-bit scores and writes float32 without a copy between.
     `flash_workspace`: attention's backward accumulates query gradients in float32.
     `dropout_mask`: bytes per element of a saved dropout mask (0: of the activation's own type).
+    `chunked_loss`: a fused loss still makes all logits, and works on them in eight chunks.
+    `regathers`: sequence-parallel inputs are gathered again in backward instead of being kept whole.
+    `wide_loss`: logits are cast to float32 before the loss.
     `norm`, `rotary`, `activation`: fused into one kernel each (Liger, Unsloth, Megatron).
     """
 
@@ -33,6 +36,9 @@ class Kernels:
     wide_statistics: bool = True
     attention_dropout_free: bool = True
     unequal_heads: bool = True
+    wide_loss: bool = True
+    chunked_loss: bool = False
+    regathers: bool = False
     norm: bool = False
     rotary: bool = False
     activation: bool = False
@@ -50,6 +56,9 @@ TRACED_CPU = Kernels(
     unequal_heads=False,
 )
 LIGER = Kernels("Liger", norm=True, rotary=True, activation=True)
+MEGATRON = Kernels("Megatron", norm=True, rotary=True, activation=True, regathers=True)
+TORCHTUNE = Kernels("torchtune", chunked_loss=True)
+LITGPT = Kernels("LitGPT", wide_loss=False)
 COMPILED = Kernels("torch.compile", norm=True, rotary=True, activation=True)
 
 

@@ -156,7 +156,7 @@ def _tables(sections: Sequence[Section], mode: Mode) -> int:
         op.rotary_dim for section in sections for op in section.block.operations if isinstance(op, Rotary)
     }
     tables = 2 * sum(widths) * item * SEQUENCE
-    if mode.checkpointing != "full":
+    if mode.checkpointing not in ("full", "operations"):
         return tables
     return tables + 8 * SEQUENCE + _masks(sections, mode)
 

@@ -15,7 +15,7 @@ from ..optimizer import Group
 from ..requests import Lora, TrainingRequest
 from ..weights import rank_weights
 from .layers import Span, places
-from .mode import COMPILED, CUDA_EAGER, LIGER, Adapters, Kernels, Mode
+from .mode import COMPILED, CUDA_EAGER, LIGER, LITGPT, MEGATRON, TORCHTUNE, Adapters, Kernels, Mode
 from .pipeline import pipeline
 from .plan import Behind, Plan, make_plan
 from .recipes import Recipe, recipe_of
@@ -23,6 +23,7 @@ from .sharding import Buffers, Sharding, buffers, sharding_of
 from .trained import adapter_groups, full_groups, merged
 
 ADAPTED: Final = ("lora", "qlora", "dora")
+NARROW_ADAPTERS: Final = ("litgpt", "torchtune")
 # Frameworks whose optimizer steps in one kernel: Apex/TE FusedAdam, torch's fused=True.
 FUSED_STEP: Final = ("megatron", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory", "unsloth")
 
@@ -150,29 +151,38 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         kernels=question.kernels,
         single=question.single,
         exceeded=question.exceeded,
-        checkpointing=request.gradient_checkpointing,
+        checkpointing=recomputation(request),
         adapters=adapters_of(request),
         trained_from=first_trained(request.model.architecture, request.trainable_parameters),
         accumulating=request.gradient_accumulation_steps > 1 or recipe.buffered,
-        fused_loss=request.fused_cross_entropy,
+        fused_loss=request.fused_cross_entropy or (request.framework == "torchtitan" and request.compile),
         layout=layout,
         sequence_parallel=request.sequence_parallel,
     )
 
 
+def recomputation(request: TrainingRequest) -> str:
+    """What is computed again; torchtitan's selective mode goes operation by operation."""
+    chosen = request.gradient_checkpointing
+    return "operations" if chosen == "selective" and request.framework == "torchtitan" else chosen
+
+
 def kernels_of(request: TrainingRequest) -> Kernels:
     """The kernels that the framework brings."""
-    if request.framework in ("unsloth", "megatron"):
-        return replace(LIGER, name=request.framework)
-    return COMPILED if request.compile else CUDA_EAGER
+    own = {"megatron": MEGATRON, "unsloth": LIGER, "litgpt": LITGPT, "torchtune": TORCHTUNE}
+    kernels = own.get(request.framework, CUDA_EAGER)
+    if not request.compile:
+        return kernels
+    return replace(COMPILED, chunked_loss=kernels.chunked_loss or request.framework == "torchtitan")
 
 
 def adapters_of(request: TrainingRequest) -> Adapters | None:
-    """The adapters of the request, float32 as PEFT makes them."""
+    """The adapters of the request: float32 as PEFT makes them, the weights' type in LitGPT and torchtune."""
     if request.method not in ADAPTED:
         return None
     lora = request.lora or Lora()
-    return Adapters(lora.rank, lora.dropout, 4, lora.target_modules, request.method == "dora")
+    item = 2 if request.framework in NARROW_ADAPTERS and request.mixed_precision == "none" else 4
+    return Adapters(lora.rank, lora.dropout, item, lora.target_modules, request.method == "dora")
 
 
 @lru_cache(maxsize=1024)

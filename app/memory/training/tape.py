@@ -75,6 +75,7 @@ class Region:
     end: int = 0
     recomputed: bool = False
     reads: tuple[Storage, ...] = ()  # what it starts from, which therefore stays
+    stays: tuple[Storage, ...] = ()  # results that are kept nevertheless
 
 
 @dataclass(slots=True)
@@ -161,6 +162,8 @@ class Walk:
             self._enter(node, index, again)
             for storage in self._allocate(node):
                 dying.setdefault(max(storage.last, index), []).append(storage)
+                if node.region and not again and storage in node.region.stays:
+                    self.keep(storage)
             self.note(node.working)
             if again or node.region is None:
                 for storage in node.saved:
@@ -226,7 +229,7 @@ class Walk:
             for storage in node.saved:
                 self.release(storage)
         if node.region and node is self.tape.nodes[node.region.start]:
-            for storage in node.region.reads:
+            for storage in (*node.region.reads, *node.region.stays):
                 self.release(storage)
         for value, gradient in made:
             self.deliver(value, gradient)

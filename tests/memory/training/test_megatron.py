@@ -6,7 +6,7 @@ import pytest
 
 from app.architecture import read_config
 from app.memory.training.layers import Place, measure
-from app.memory.training.mode import LIGER, Mode
+from app.memory.training.mode import MEGATRON, Mode
 from app.memory.training.sizes import coefficients, value
 from app.parallelism import Layout
 
@@ -40,7 +40,7 @@ def test_bytes_per_layer(name: str, recipe: str) -> None:
     )  # fmt: skip
     layer = next(section for section in architecture.sections if section.component == "decoder")
     options, formula = RECIPES[recipe]
-    mode = Mode(attention="eager", kernels=LIGER, single=batch == 1, layout=Layout(tensor=ranks), **options)  # type: ignore[arg-type]
+    mode = Mode(attention="eager", kernels=MEGATRON, single=batch == 1, layout=Layout(tensor=ranks), **options)  # type: ignore[arg-type]
     kept = value(coefficients(measure(Place(layer, True, True), mode).kept), batch, LENGTH)
     per_token = formula(ranks, 5 * heads * LENGTH / hidden, hidden)
     assert kept == pytest.approx(per_token * LENGTH * batch * hidden, rel=0.001)
