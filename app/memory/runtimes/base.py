@@ -1,17 +1,14 @@
 """What every runtime answers: how it is set up, what each rank holds, and what is left for the cache."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import fields
 from math import ceil
 from typing import Any, ClassVar, Final
 
-from ...architecture.operations import Attention, Experts
-from ...architecture.sections import Section
 from ...errors import invalid
 from ...messages import Message
-from ...parallelism import Deal, Layout, Stage, balanced, check_layout, stages
+from ...parallelism import Deal, Layout, Stage, balanced
 from ..activations import Widths, widths
 from ..estimate import Term
 from ..kv_cache import LayerCache, StateRule, cache_element, rank_cache
@@ -19,6 +16,8 @@ from ..requests import InferenceRequest, Model
 from ..weights import StoredModel, adapter_elements, element_bytes, rank_weights, stored_model
 from .choices import KV_CACHE_DTYPES, VERSIONS
 from .device import Device, device_of
+from .placement import Place, place, prediction
+from .search import largest
 
 GIB: Final = 2**30
 MIB: Final = 2**20
@@ -26,8 +25,6 @@ Spread = tuple[float, float]  # a term's 90% band: multiples of its bytes
 EXACT: Final[Spread] = (1.0, 1.0)
 UNKNOWN: Final[Spread] = (0.3, 3.0)  # on devices that nobody measured
 MEASURED_ON_CUDA: Final = ("activation_memory", "framework_overhead")
-MOST: Final = 2**27
-SECANTS: Final = 6  # needs are nearly linear: this many steps land beside the answer
 
 _DEFAULTS: Final = {field.name: field.default for field in fields(InferenceRequest)}
 SERVER_FIELDS: Final = (
@@ -37,57 +34,6 @@ SERVER_FIELDS: Final = (
     "block_size",
     "enforce_eager",
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """A model laid over ranks: distinct stages, one tensor-parallel rank of each standing for all."""
-
-    stored: StoredModel
-    layout: Layout
-    stages: tuple[Stage, ...]
-
-
-@lru_cache(maxsize=1024)
-def place(stored: StoredModel, layout: Layout, deal: Deal = balanced) -> Place:
-    """Lay a model over ranks; raises `InvalidLayout`."""
-    check_layout(stored.architecture, layout)
-    return Place(stored, layout, stages(stored.sections, layout.pipeline, deal))
-
-
-@lru_cache(maxsize=256)
-def prediction(stored: StoredModel, layout: Layout) -> Place:
-    """Multi-token-prediction layers: each a copy of the last layer with attention, with its own cache.
-
-    DeepSeek-V3 (arXiv 2412.19437) and Qwen3-Next: embedding and head are the model's own. Raises
-    `InvalidRequest` where the configuration has none.
-    """
-    count = prediction_layers(stored.architecture.config)
-    attending = [s for s in stored.sections if s.component == "decoder" and _attends(s)]
-    if not count or not attending:
-        raise invalid("speculative.draft", "no_prediction_layers", model=stored.architecture.model_type)
-    return Place(stored, layout, (Stage("prediction", ((attending[-1], count),), 1, True, True),))
-
-
-def prediction_layers(config: Mapping[str, Any]) -> int:
-    """How many prediction layers a configuration names."""
-    text = config.get("text_config")
-    for fields_ in (config, text if isinstance(text, Mapping) else {}):
-        for name in ("num_nextn_predict_layers", "mtp_num_hidden_layers"):
-            value = fields_.get(name)
-            if isinstance(value, int) and value > 0:
-                return value
-    return 0
-
-
-def _attends(section: Section) -> bool:
-    return any(isinstance(op, Attention) and op.cache for op in section.block.operations)
-
-
-@lru_cache(maxsize=1024)
-def has_experts(stored: StoredModel) -> bool:
-    """Whether any layer routes tokens to experts."""
-    return any(isinstance(op, Experts) for section in stored.sections for op in section.block.operations)
 
 
 def covered_version(backend: str, asked: str | None) -> str:
@@ -104,41 +50,6 @@ def covered_version(backend: str, asked: str | None) -> str:
         if plain == version or plain.startswith(f"{version}."):
             return version
     raise invalid("backend_version", "unknown_version", value=asked[:32], known=", ".join(known))
-
-
-def largest(slack: Callable[[int], float], guess: int) -> int:
-    """The largest number up to 2^27 with slack left, 0 where not even 1 has; `slack` falls as it grows.
-
-    >>> largest(lambda n: 170 - n * n, 9)
-    13
-    """
-    first = slack(1)
-    if first < 0:
-        return 0
-    low, high = 1, MOST + 1
-    at, room = min(max(guess, 1), MOST), 0.0
-    for _ in range(SECANTS):
-        room = slack(at)
-        low, high = (max(low, at), high) if room >= 0 else (low, min(high, at))
-        if room == first:
-            break
-        step = (first - room) / (at - 1) if at > 1 else 0
-        at = min(max(int(1 + first / step), low + 1), high - 1) if step > 0 else min(2 * at, MOST)
-        if high - low <= 1:
-            return low
-    return _between(slack, low, high)
-
-
-def _between(slack: Callable[[int], float], low: int, high: int) -> int:
-    """Close the bracket: doubling steps from below, then halves."""
-    step = 1
-    while low + step < high and slack(low + step) >= 0:
-        low, step = low + step, step * 2
-    high = min(high, low + step)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if slack(middle) >= 0 else (low, middle)
-    return low
 
 
 class Deployment(ABC):

@@ -15,7 +15,8 @@ from ...parallelism import VOCABULARY_MULTIPLE, Deal, Layout, Stage, remainder_l
 from ..estimate import Term
 from ..requests import InferenceRequest
 from ..weights import rank_weights
-from .base import GIB, MIB, Deployment, covered_version, has_experts
+from .base import GIB, MIB, Deployment, covered_version
+from .placement import has_experts
 from .rope import table_bytes
 from .vllm_graphs import NODE_BYTES, kernels
 from .vllm_profile import Run, forward_bytes
@@ -252,7 +253,7 @@ class SglangDeployment(Deployment):
             "length": self.length,
         }
         return (
-            *self.weight_terms(stage, "SGLang model_loader, torch allocator", (0.997, 1.01)),
+            *self.weight_terms(stage, "SGLang model_loader, torch allocator", (0.98, 1.025)),
             self.term(
                 "kv_cache",
                 self.cache_bytes(stage, self.batch, self.length),

@@ -18,8 +18,9 @@ from ..kv_cache import LayerCache
 from ..requests import InferenceRequest
 from ..weights import rank_weights
 from . import vllm_terms
-from .base import GIB, Deployment, covered_version, has_experts
+from .base import GIB, Deployment, covered_version
 from .multimodal import multimodal_bytes
+from .placement import has_experts
 from .rope import table_bytes
 from .vllm_graphs import capture_sizes, captured, estimated, kernels
 from .vllm_kv import Groups, grouped

@@ -1,0 +1,42 @@
+"""The largest number for which something still fits, in a handful of steps."""
+
+from collections.abc import Callable
+from typing import Final
+
+MOST: Final = 2**27
+SECANTS: Final = 6  # needs are nearly linear: this many steps land beside the answer
+
+
+def largest(slack: Callable[[int], float], guess: int) -> int:
+    """The largest number up to 2^27 with slack left, 0 where not even 1 has; `slack` falls as it grows.
+
+    >>> largest(lambda n: 170 - n * n, 9)
+    13
+    """
+    first = slack(1)
+    if first < 0:
+        return 0
+    low, high = 1, MOST + 1
+    at, room = min(max(guess, 1), MOST), 0.0
+    for _ in range(SECANTS):
+        room = slack(at)
+        low, high = (max(low, at), high) if room >= 0 else (low, min(high, at))
+        if room == first:
+            break
+        step = (first - room) / (at - 1) if at > 1 else 0
+        at = min(max(int(1 + first / step), low + 1), high - 1) if step > 0 else min(2 * at, MOST)
+        if high - low <= 1:
+            return low
+    return _between(slack, low, high)
+
+
+def _between(slack: Callable[[int], float], low: int, high: int) -> int:
+    """Close the bracket: doubling steps from below, then halves."""
+    step = 1
+    while low + step < high and slack(low + step) >= 0:
+        low, step = low + step, step * 2
+    high = min(high, low + step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if slack(middle) >= 0 else (low, middle)
+    return low
