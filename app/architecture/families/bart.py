@@ -13,7 +13,7 @@ from ..config import Config
 from ..operations import Axis, Role, Tensor
 from ..trace import Trace
 from .registry import family
-from .t5 import own_experts
+from .t5 import expert_modules, own_experts
 
 NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 Attention = Callable[[Trace, Tensor, Heads], Tensor]
@@ -287,7 +287,7 @@ def global_tokens(c: Config) -> Callable[[Trace], None]:
 
 def nllb_experts(c: Config, part: str) -> tuple[Callable[[bool], FeedForward], Callable[[int], bool]]:
     """NLLB's (arXiv 2207.04672): two of many experts in every so many layers."""
-    count, inner = c.count("num_experts"), c.size(f"{part}_ffn_dim")
+    count, inner = expert_modules(c), c.size(f"{part}_ffn_dim")
     act, step = c.text("activation_function", "relu"), c.size(f"{part}_sparse_step", 4, least=0)
 
     def experts(t: Trace, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from ..trace import Trace, column, columns, row
 from .bert import BEHIND, bert_head, pool, write_head
 from .registry import Writer, body, family
 
+MOST_GROUPS = 2**8  # of layers that ALBERT may be asked for
 Attention = Callable[[Trace, Tensor, Heads], Tensor]
 
 
@@ -204,7 +205,7 @@ def relative(c: Config) -> tuple[int, list[str]]:
         stated = c.size("position_buckets", -1, least=-1)
         reach = stated if stated > 0 else reach
     stated_types = c.get("pos_att_type") or []
-    kinds = stated_types.split("|") if isinstance(stated_types, str) else list(stated_types)
+    kinds = stated_types.split("|") if isinstance(stated_types, str) else c.items("pos_att_type") or []
     return 2 * reach, [str(kind).strip() for kind in kinds]
 
 
@@ -322,7 +323,9 @@ sign_up("deberta-v2", "deberta", deberta_body(deberta_v2_attention), deberta_hea
 def albert_body(c: Config, m: ModelBuilder) -> None:
     """ALBERT (arXiv 1909.11942): narrow embeddings, one group of layers passed again and again."""
     width, drop = c.size("embedding_size"), c.number("hidden_dropout_prob", 0.0)
-    groups, inner_count = c.count("num_hidden_groups", 1), c.count("inner_group_num", 1)
+    if (groups := c.count("num_hidden_groups", 1)) > MOST_GROUPS:
+        raise c.wrong("num_hidden_groups", "config_out_of_range", value=groups, least=1, most=MOST_GROUPS)
+    inner_count = c.count("inner_group_num", 1)
     shape = encoder_heads(c)
 
     def layer(t: Trace, x: Tensor) -> Tensor:

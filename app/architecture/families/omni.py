@@ -193,9 +193,10 @@ def gemma4_unified(c: Config, m: ModelBuilder) -> None:
 def pi0(c: Config, m: ModelBuilder) -> None:
     """Pi-0 (arXiv 2410.24164): PaliGemma, and a smaller Gemma that denoises a robot's actions."""
     actor, vlm = c.sub("dit_config"), c.sub("vlm_config")
-    if actor.model_type not in BODIES or vlm.model_type != "paligemma":
-        raise c.uncovered("vlm_config", "its parts are not described here")
     vision, text = vlm.sub("vision_config"), vlm.sub("text_config")
+    known = {actor.model_type, text.model_type} <= BODIES.keys() and vision.model_type in TOWERS
+    if not known or vlm.model_type != "paligemma":
+        raise c.uncovered("vlm_config", "its parts are not described here")
     actor = Config({**actor.data, "vocab_size": text.vocab}, actor.model_type, actor.path)
     with m.component("decoder"), m.prefix("model.dit"):
         BODIES[actor.model_type](actor, m)

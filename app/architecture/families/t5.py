@@ -14,6 +14,7 @@ from ..trace import Trace, row
 from .registry import family, of_class
 
 NAMES = ("q", "k", "v", "o")
+MOST_MODULES = 2**10  # experts that stand one by one; published models have at most 256
 FeedForward = Callable[[Trace, Tensor], Tensor]
 
 
@@ -159,6 +160,13 @@ def t5(c: Config, m: ModelBuilder) -> None:
     m.head("lm_head", c.size("d_model"), c.vocab, tied=head_tied)
 
 
+def expert_modules(c: Config) -> int:
+    """How many experts there are, each a module with tensors of its own."""
+    if (count := c.count("num_experts")) > MOST_MODULES:
+        raise c.wrong("num_experts", "config_out_of_range", value=count, least=1, most=MOST_MODULES)
+    return count
+
+
 def own_experts(
     t: Trace,
     x: Tensor,
@@ -198,7 +206,7 @@ def own_experts(
 @family("switch_transformers")
 def switch(c: Config, m: ModelBuilder) -> None:
     """Switch Transformers (arXiv 2101.03961): every so many layers, one expert of many per token."""
-    count, act, inner = c.count("num_experts"), c.text("dense_act_fn", "relu"), c.size("d_ff")
+    count, act, inner = expert_modules(c), c.text("dense_act_fn", "relu"), c.size("d_ff")
 
     def experts(t: Trace, x: Tensor) -> Tensor:
         with t.scope("mlp"):
