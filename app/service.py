@@ -10,17 +10,21 @@ from typing import Any, Final, Literal, cast
 from . import inspection
 from .answer import Style, needed_bytes, render, warning
 from .comparison import Comparison
-from .errors import DomainError
+from .errors import DomainError, NotSupportedYet, Problem
 from .lookup import Lookup, name_of
 from .memory.estimate import Estimate
 from .memory.inference import estimate_inference
 from .memory.requests import InferenceRequest, TrainingRequest
 from .memory.training import estimate_training
-from .messages import Language
+from .messages import Language, Message
+from .performance.inference import estimate_performance
 from .questions import Question, inference_question, training_question
 from .registry.hub import HubClient
 from .registry.models import ModelEntry, select
 from .settings import Settings
+from .speed_answer import render_speed, speed_summary
+from .speed_questions import speed_question
+from .validation import validate_log
 
 Calculation = Literal["inference", "training"]
 Values = Mapping[str, Any]
@@ -72,6 +76,35 @@ class Service:
         comparison = Comparison(accepted, sizes, lambda values: self._sizes(calculation, values))
         summary = comparison.summary(_TOTALS[calculation])
         return {"calculation_type": calculation, "results": results, "summary": summary}
+
+    def validate_log(self, values: Values, language: Language = "en") -> Answer:
+        """The answer of `POST /api/validate/log`."""
+        given = {name: value for name, value in values.items() if name != "log"}
+        answer, warnings = validate_log(values["log"], given, self.lookup)
+        return {**answer, "warnings": [warning(message, language) for message in warnings]}
+
+    def performance(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
+        """The answer of `POST /api/performance/inference`; raises `DomainError`."""
+        return self._timed(calculation, values, language, explain=bool(values.get("explain", True)))
+
+    def compare_performance(
+        self,
+        calculation: Calculation,
+        configurations: Sequence[Any],
+        check: Callable[[Any], Values],
+        refuse: Callable[[DomainError], Answer],
+        language: Language = "en",
+    ) -> Answer:
+        """The answer of `POST /api/performance/compare`, as `compare`."""
+        results: list[Answer] = []
+        for configuration in configurations:
+            try:
+                values = check(configuration)
+                explain = bool(values.get("explain", False))
+                results.append(self._timed(calculation, values, language, explain))
+            except DomainError as error:
+                results.append(refuse(error))
+        return {"calculation_type": calculation, "results": results, "summary": speed_summary(results)}
 
     def models(self, query: Values) -> Answer:
         """The answer of `GET /api/models`."""
@@ -139,6 +172,17 @@ class Service:
         style = Style(language, values.get("unit", "GB"), explain)
         parameters = {**question.parameters, "explain": explain}
         return render(calculation, question.request.model, estimate, parameters, style, question.warnings)
+
+    def _timed(self, calculation: Calculation, values: Values, language: Language, explain: bool) -> Answer:
+        if calculation != "inference":
+            message = Message("field_not_computed", {"field": "calculation_type"})
+            raise NotSupportedYet(message, [Problem("calculation_type", message)])
+        question = speed_question(values, self.lookup)
+        found = estimate_performance(question.request)
+        style = Style(language, values.get("unit", "GB"), explain)
+        parameters = {**question.parameters, "explain": explain}
+        model = question.request.serving.model
+        return render_speed(model, found, parameters, style, question.warnings)
 
     def _ask(self, calculation: Calculation, values: Values) -> tuple[Question, Estimate]:
         if calculation == "inference":

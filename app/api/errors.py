@@ -3,32 +3,19 @@
 import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 import marshmallow as ma
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from ..errors import DomainError, Problem
-from ..messages import Language, Message
+from ..errors import DomainError
+from ..messages import Message
+from .error_body import error_body as error_body  # also for those who look for it here
+from .error_body import status_of
 from .replies import json_reply, language
 
 LOG: Final = logging.getLogger("llm_estimate")
-
-# Domain codes whose status is not 400.
-STATUSES: Final[Mapping[str, int]] = {
-    "unauthorized": 401,
-    "forbidden": 403,
-    "builtin_model": 403,
-    "not_found": 404,
-    "hub_not_found": 404,
-    "name_taken": 409,
-    "unknown_architecture": 422,
-    "hub_failed": 502,
-    "hub_offline": 503,
-    "store_unavailable": 503,
-    "hub_timeout": 504,
-}
 
 # HTTP errors that the framework itself raises: status to our code.
 _HTTP_CODES: Final[Mapping[int, str]] = {
@@ -75,29 +62,6 @@ class ErrorSchema(ma.Schema):
     details = ma.fields.List(ma.fields.Nested(ErrorDetail), required=True)
     closest = ma.fields.List(ma.fields.String(), metadata={"description": "With 404: the likeliest names."})
     request_id = ma.fields.String(required=True)
-
-
-def status_of(error: DomainError) -> int:
-    """The HTTP status of a domain error."""
-    return int(getattr(error, "status", None) or STATUSES.get(error.code, 400))
-
-
-def error_body(error: DomainError, reader: Language) -> dict[str, Any]:
-    """The one error shape, without the request's id."""
-    body: dict[str, Any] = {
-        "error": error.text(reader),
-        "code": error.code,
-        "status": status_of(error),
-        "details": [_detail(problem, reader) for problem in error.problems],
-    }
-    if closest := getattr(error, "closest", ()):
-        body["closest"] = list(closest)
-    return body
-
-
-def _detail(problem: Problem, reader: Language) -> dict[str, str]:
-    message = problem.message
-    return {"field": problem.field, "message": message.text(reader), "code": message.code}
 
 
 def _reply(error: DomainError, headers: Mapping[str, str] | None = None) -> Response:

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.api.errors import STATUSES, error_body, status_of
+from app.api.error_body import STATUSES, error_body, status_of
 from app.errors import DomainError, UnknownName
 from app.messages import Message
 

@@ -5,8 +5,6 @@ from typing import Any
 from flask import Response
 
 from ...accuracy import accuracy_report
-from ...answer import warning
-from ...validation import validate_log
 from ..replies import json_reply, language
 from ..schemas.answers import AccuracyAnswer, LogAnswer
 from ..schemas.validation import LogSchema
@@ -20,9 +18,7 @@ blueprint = Blueprint("accuracy", __name__, url_prefix="/api", description="Pred
 @blueprint.response(200, LogAnswer())
 def validate(values: dict[str, Any]) -> Response:
     """A start-up log in, predicted beside measured out, term by term."""
-    given = {name: value for name, value in values.items() if name != "log"}
-    answer, warnings = validate_log(values["log"], given, service().lookup)
-    return json_reply({**answer, "warnings": [warning(message, language()) for message in warnings]})
+    return json_reply(service().validate_log(values, language()))
 
 
 @blueprint.get("/accuracy")

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 
 from ...errors import DomainError
-from ..errors import error_body
+from ..error_body import error_body
 from ..replies import json_reply, language
 from ..schemas.answers import CompareAnswer, InferenceAnswer, TrainingAnswer
 from ..schemas.inference import InferenceSchema
