@@ -6,6 +6,7 @@ from typing import Final
 
 from ..memory.runtimes import choices as runtimes
 from ..memory.training import choices as training
+from ..performance import requests as performance
 from ..precision import schemes
 from ..precision.dtypes import DTYPES
 from ..registry import gpus
@@ -82,6 +83,9 @@ FSDP: Final = Choices(training.FSDP, {"full_shard": "fsdp2"})
 OFFLOADS: Final = Choices(training.OFFLOADS)
 LORA_BIASES: Final = Choices(training.LORA_BIASES)
 TRAINING_QUESTIONS: Final = Choices(training.QUESTIONS)
+
+SPEED_MODES: Final = Choices(performance.MODES)
+TPOT_DEFINITIONS: Final = Choices(performance.TPOT_DEFINITIONS)
 
 UNITS: Final = Choices(("GB", "GiB"))
 CALCULATIONS: Final = Choices(("inference", "training"))

@@ -2,7 +2,7 @@
 
 from flask_smorest import Blueprint
 
-from . import accuracy, gpus, health, memory, models, options
+from . import accuracy, gpus, health, memory, models, options, performance
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     health.blueprint,
@@ -10,5 +10,6 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     gpus.blueprint,
     options.blueprint,
     memory.blueprint,
+    performance.blueprint,
     accuracy.blueprint,
 )

@@ -120,6 +120,50 @@ class TrainingAnswer(MemoryAnswer):
     flops = f.Dict()
 
 
+class OperationAnswer(Answer):
+    """One operation in one phase, over all its places."""
+
+    operation = f.String(**_required())
+    phase = f.String(**_required("prefill or decode"))
+    count = f.Integer(**_required("How often it runs in a step."))
+    flops = f.Float(**_required("Of one step on one GPU."))
+    bytes = f.Float(**_required("Read and written."))
+    communication_bytes = f.Float(**_required("Sent."))
+    ms = f.Float(**_required("Of one step."))
+    share = f.Float(**_required("Of the time of a request."))
+    bound = f.String(**_required("compute, memory_bandwidth, interconnect or overhead"))
+
+
+class SpeedAnswer(MemoryAnswer):
+    """Speed of serving, with its memory."""
+
+    ttft_ms = f.Float(**_required("To the first token."))
+    tpot_ms = f.Float(**_required("Per output token."))
+    itl_ms = f.Float(**_required("Between tokens."))
+    e2e_latency_ms = f.Float(**_required("Of a whole request."))
+    percentiles = f.Dict(required=True, allow_none=True, metadata={"description": "null when static."})
+    saturation = f.Float(required=True, allow_none=True, metadata={"description": "null when static."})
+    throughput_tokens_per_sec = f.Float(**_required("Input and output."))
+    output_tokens_per_sec = f.Float(**_required())
+    requests_per_sec = f.Float(**_required())
+    bottleneck = f.String(**_required("compute, memory_bandwidth, interconnect or overhead"))
+    time_shares = f.Dict(keys=f.String(), values=f.Float(), **_required("Of the time, by what bounds it."))
+    utilization = f.Dict(keys=f.String(), values=f.Float(), **_required("Of the datasheet's figures."))
+    cost_per_million_tokens = f.Float(required=True, allow_none=True)
+    cost_per_million_output_tokens = f.Float(required=True, allow_none=True)
+    performance_range = f.Dict(**_required("90% band of each figure: low and high."))
+    operations = f.List(f.Nested(OperationAnswer), **_required("The longest first."))
+    definitions = f.Dict(metadata={"description": "What each figure means; left out with explain: false."})
+
+
+class CompareSpeedAnswer(Answer):
+    """Answers or errors in order, and which is fastest."""
+
+    calculation_type = f.String(**_required())
+    results = f.List(f.Dict(), **_required("Each an answer or an error."))
+    summary = f.Dict(**_required("by, smallest, largest and the main figures side by side."))
+
+
 class DifferenceAnswer(Answer):
     """One field that varies."""
 

@@ -18,17 +18,18 @@ MOST_CONFIGURATIONS = 1000
 class Configurations(Strict, ma.fields.List[Any]):
     """1 to `MOST_CONFIGURATIONS` requests; what is wrong inside one becomes that one's error."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str, *, most: int = MOST_CONFIGURATIONS) -> None:
+        self.most = most
         super().__init__(
             description,
             cls_or_instance=ma.fields.Dict(),
             required=True,
-            published={"minItems": 1, "maxItems": MOST_CONFIGURATIONS},
+            published={"minItems": 1, "maxItems": most},
         )
 
     def accept(self, value: Any, path: str) -> list[Any]:
-        if not isinstance(value, list) or not 1 <= len(value) <= MOST_CONFIGURATIONS:
-            raise rejected(path, "not_configurations", most=MOST_CONFIGURATIONS)
+        if not isinstance(value, list) or not 1 <= len(value) <= self.most:
+            raise rejected(path, "not_configurations", most=self.most)
         return value
 
 

@@ -1,0 +1,77 @@
+"""The shape of an answer on speed: latencies with their spread, throughput, what bounds it, and a band."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..memory.estimate import Estimate
+from ..messages import Message
+
+LATENCIES: Final = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_latency_ms")
+RATES: Final = ("throughput_tokens_per_sec", "output_tokens_per_sec", "requests_per_sec")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """A latency over requests [s]."""
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a load does to a deployment: latencies [s], requests/s, distance to saturation.
+
+    `percentiles` is empty where requests start together. `in_flight`: sequences decoding at once in one
+    replica, `waiting`: requests queued before it.
+    """
+
+    ttft: float
+    tpot: float
+    itl: float
+    e2e: float
+    requests_per_s: float
+    in_flight: float
+    waiting: float = 0.0
+    saturation: float | None = None
+    sustainable: float | None = None
+    percentiles: Mapping[str, Quantiles] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationTime:
+    """One operation in one phase: `ms` of one step, `share` of the time of a request."""
+
+    operation: str
+    phase: str
+    count: int
+    flops: float
+    bytes: float
+    sent: float
+    ms: float
+    share: float
+    bound: str
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """The answer: `figures` by the contract's names, `ranges` their 90% bands."""
+
+    figures: Mapping[str, float]
+    percentiles: Mapping[str, Mapping[str, float]] | None
+    saturation: float | None
+    bottleneck: str
+    time_shares: Mapping[str, float]
+    utilization: Mapping[str, float]
+    operations: tuple[OperationTime, ...]
+    ranges: Mapping[str, tuple[float, float]]
+    cost_per_million_tokens: float | None
+    cost_per_million_output_tokens: float | None
+    memory: Estimate
+    tpot_definition: str = "after_first"
+    warnings: tuple[Message, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,138 @@
+"""Speed of serving: one request in, latencies, throughput, bottleneck, operations, cost and bands out."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..messages import Message
+from .bands import ranges
+from .breakdown import operations, tally
+from .cost import per_million
+from .estimate import Flow, Performance, Quantiles
+from .requests import PerformanceRequest
+from .setup import Setup, not_yet, set_up
+from .static import together
+
+HIGH_LOAD = 0.9
+
+
+def estimate_performance(request: PerformanceRequest) -> Performance:
+    """The answer of `POST /api/performance/inference`.
+
+    Raises `DomainError`: `InvalidLayout`, `InvalidRequest`, and `NotSupportedYet` for what is documented
+    and not computed.
+    """
+    for name in ("request_rate", "concurrency"):
+        if getattr(request, name) is not None:
+            raise not_yet(name, "field_not_computed")
+    setup = set_up(request)
+    flow = together(setup)
+    return _answer(setup, flow)
+
+
+def _answer(setup: Setup, flow: Flow) -> Performance:
+    request = setup.request
+    figures = _figures(flow, request)
+    held = max(flow.in_flight, 1.0)
+    used = tally(setup, held)
+    price = _price(request)
+    tokens = figures["throughput_tokens_per_sec"]
+    kind = "experts" if any(w.experts for s in setup.engine.stages for w in s.works) else "dense"
+    return Performance(
+        figures=figures,
+        percentiles=_percentiles(flow, request),
+        saturation=flow.saturation,
+        bottleneck=used.bottleneck,
+        time_shares=used.shares,
+        utilization=_utilization(setup, flow, used.compute_limit, used.bytes, held),
+        operations=operations(setup, held, request.top_ops),
+        ranges=ranges(figures, setup.basis, kind, flow.saturation),
+        cost_per_million_tokens=per_million(price, setup.gpus, tokens),
+        cost_per_million_output_tokens=per_million(price, setup.gpus, figures["output_tokens_per_sec"]),
+        memory=replace(setup.memory, warnings=setup.memory_warnings),
+        tpot_definition=request.tpot_definition,
+        warnings=(*setup.warnings, *_warnings(setup, flow)),
+        parameters=_parameters(setup, price),
+        extra={
+            "in_flight": round(flow.in_flight * setup.replicas, 3),
+            "max_in_flight": setup.room * setup.replicas if setup.fits else 0,
+            "max_requests_per_sec": flow.sustainable,
+        },
+    )
+
+
+def _figures(flow: Flow, request: PerformanceRequest) -> dict[str, float]:
+    """By the contract's names."""
+    out, rate = request.output_length, flow.requests_per_s
+    return {
+        "ttft_ms": 1e3 * flow.ttft,
+        "tpot_ms": 1e3 * (flow.tpot if request.tpot_definition == "after_first" else flow.e2e / out),
+        "itl_ms": 1e3 * flow.itl,
+        "e2e_latency_ms": 1e3 * flow.e2e,
+        "throughput_tokens_per_sec": rate * (request.input_length + out),
+        "output_tokens_per_sec": rate * out,
+        "requests_per_sec": rate,
+    }
+
+
+def _percentiles(flow: Flow, request: PerformanceRequest) -> Mapping[str, Mapping[str, float]] | None:
+    if not flow.percentiles:
+        return None
+    return {name: _in_ms(found) for name, found in flow.percentiles.items()}
+
+
+def _in_ms(found: Quantiles) -> dict[str, float]:
+    return {"p50": 1e3 * found.p50, "p90": 1e3 * found.p90, "p99": 1e3 * found.p99}
+
+
+def _utilization(setup: Setup, flow: Flow, compute: float, size: float, held: float) -> dict[str, float]:
+    """Shares of the datasheet's peaks over time, and of the card's memory."""
+    runs = flow.requests_per_s / setup.replicas / held  # of a whole place's sequences, each second
+    depth = setup.engine.depth
+    bandwidth = setup.engine.rates.peak_bandwidth
+    fit = setup.memory.fit
+    return {
+        "compute": runs * compute / depth,
+        "memory_bandwidth": runs * size / bandwidth / depth,
+        "memory_capacity": 0.0 if fit is None else fit.utilization,
+    }
+
+
+def _price(request: PerformanceRequest) -> float | None:
+    if request.price_per_hour is not None:
+        return request.price_per_hour
+    gpu = request.serving.gpu
+    return None if gpu is None else gpu.price_per_hour
+
+
+def _parameters(setup: Setup, price: float | None) -> dict[str, Any]:
+    """What was resolved: the runtime's settings, the rows that apply, the price and its date."""
+    request, basis = setup.request, setup.basis
+    gpu = request.serving.gpu
+    dated = gpu.cloud_price.date if gpu and gpu.cloud_price and request.price_per_hour is None else None
+    speculative = request.serving.speculative
+    return {
+        **setup.deployment.parameters(),
+        **({"backend_version": v} if (v := request.serving.backend_version) else {}),
+        "input_length": request.input_length,
+        "output_length": request.output_length,
+        "price_per_hour": price,
+        "price_date": dated,
+        "num_gpus": setup.gpus,
+        "coefficients": {"device": basis.device, "runtime": basis.runtime, "date": basis.date},
+        **({"tokens_per_step": round(setup.engine.accepted, 3)} if speculative else {}),
+    }
+
+
+def _warnings(setup: Setup, flow: Flow) -> list[Message]:
+    found = []
+    if not setup.fits:
+        found.append(Message("speed_does_not_fit"))
+    elif flow.waiting and flow.saturation is None:
+        found.append(Message("speed_in_waves", {"batch": setup.batch, "room": setup.room}))
+    if flow.saturation is not None and flow.saturation > HIGH_LOAD:
+        code = "speed_overloaded" if flow.saturation >= 1 else "speed_near_saturation"
+        found.append(Message(code, {"load": f"{flow.saturation:.2f}"}))
+    if setup.request.serving.speculative is not None and setup.request.acceptance_rate is None:
+        found.append(Message("speed_acceptance_assumed"))
+    return found

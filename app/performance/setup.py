@@ -1,0 +1,205 @@
+"""A request set up: the runtime's own capacity and settings, and the engine that its steps run on."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import ceil
+from typing import Final
+
+from ..errors import NotSupportedYet, Problem, invalid
+from ..hardware import Accelerator
+from ..memory.estimate import Estimate
+from ..memory.inference import estimate_inference
+from ..memory.requests import InferenceRequest
+from ..memory.runtimes import deploy
+from ..memory.runtimes.base import Deployment
+from ..memory.runtimes.choices import VERSIONS
+from ..memory.runtimes.search import largest
+from ..memory.weights import StoredModel
+from ..messages import Message
+from ..parallelism import Layout, Stage
+from .coefficients import Ask, Basis, rates_of, version_key
+from .operations import BLOCKS, Work, read_works, totals
+from .requests import PerformanceRequest
+from .roofline import Rates
+from .speculative import accepted_tokens
+from .step import Engine, StageWork
+
+UNBOUNDED: Final = 2**20
+DEFAULT_BUDGET: Final = 8192
+TIMED_FIELDS: Final = ("gpus_per_node",)  # they change no bytes, but they change speed
+MEAN_FILL: Final = 0.8  # of its output that a sequence has written when the cache is fullest, on average
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything that the closed forms and the simulation ask for, of one replica.
+
+    `batch`: sequences asked for. `room`: sequences that run at once, by memory and by the scheduler.
+    `prompt`: tokens of a prompt that are computed, `cached` those that are found.
+    """
+
+    request: PerformanceRequest
+    deployment: Deployment
+    engine: Engine
+    basis: Basis
+    memory: Estimate
+    batch: int
+    room: int
+    fits: bool
+    prompt: int
+    cached: int
+    warnings: tuple[Message, ...]
+
+    @property
+    def memory_warnings(self) -> tuple[Message, ...]:
+        """What the memory answer warns of, but for fields that matter here."""
+        return tuple(m for m in self.memory.warnings if m.params.get("field") not in TIMED_FIELDS)
+
+    @property
+    def replicas(self) -> int:
+        """Copies of the model."""
+        return self.request.serving.data_parallel
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the deployment."""
+        return self.deployment.layout.gpus
+
+    @property
+    def output(self) -> int:
+        """Tokens written by a request."""
+        return self.request.output_length
+
+    @property
+    def context(self) -> float:
+        """Cached tokens of a sequence halfway through its answer."""
+        return self.request.input_length + self.output / 2
+
+    def detailed(self) -> list[tuple[int, tuple[Work, ...], int]]:
+        """Operations one by one: stages alike, their operations, their layers."""
+        d = self.deployment
+        return [(s.count, read_works(d.stored, d.layout, s, d.kv_element), stage_layers(s)) for s in d.stages]
+
+
+def set_up(request: PerformanceRequest) -> Setup:
+    """Set a request up; raises `DomainError` where that cannot be."""
+    serving, warnings = _covered(request.serving)
+    gpu = _gpu(serving)
+    architecture = serving.model.architecture
+    if architecture.kind == "encoder_decoder":
+        raise not_yet("model_name", "kind_not_timed", kind=architecture.kind)
+    deployment = deploy(serving)
+    memory = estimate_inference(serving)
+    engine, basis = _engine(request, deployment, gpu)
+    room, fits = _room(deployment, request)
+    cached = round(request.input_length * request.prefix_hit_rate)
+    warnings.extend(_said(basis, gpu, request.serving.backend))
+    if architecture.kind == "image_text":
+        warnings.append(Message("speed_text_only"))
+    return Setup(
+        request,
+        deployment,
+        engine,
+        basis,
+        memory,
+        deployment.batch,
+        room,
+        fits,
+        request.input_length - cached,
+        cached,
+        tuple(warnings),
+    )
+
+
+def _gpu(serving: InferenceRequest) -> Accelerator:
+    if serving.gpu is None:
+        raise invalid("gpu", "is_missing")
+    return serving.gpu
+
+
+def not_yet(field: str, code: str, **params: object) -> NotSupportedYet:
+    """An error for what is documented and not computed."""
+    message = Message(code, {"field": field, **params})
+    return NotSupportedYet(message, [Problem(field, message)])
+
+
+def _covered(serving: InferenceRequest) -> tuple[InferenceRequest, list[Message]]:
+    """The request with a version whose memory rules are known; speeds are known of older ones too."""
+    asked, known = serving.backend_version, VERSIONS.get(serving.backend)
+    if asked is None or known is None or not version_key(asked):
+        return serving, []
+    if version_key(asked) >= version_key(known[0]):
+        return serving, []
+    message = Message("speed_memory_rules", {"asked": asked[:32], "used": known[0]})
+    return replace(serving, backend_version=known[0]), [message]
+
+
+def _said(basis: Basis, gpu: Accelerator, backend: str) -> list[Message]:
+    """What the answer does not rest on."""
+    found = []
+    if not basis.device_measured:
+        found.append(Message("speed_device_prior", {"gpu": gpu.name, "device": basis.device}))
+    if not basis.runtime_measured:
+        found.append(Message("speed_runtime_prior", {"backend": backend}))
+    return found
+
+
+def _engine(request: PerformanceRequest, deployment: Deployment, gpu: Accelerator) -> tuple[Engine, Basis]:
+    """The engine of one replica, with a draft's beside it."""
+    serving = request.serving
+    eager = bool(deployment.parameters().get("enforce_eager"))
+    ask = Ask(
+        serving.backend,
+        serving.backend_version,
+        deployment.layout,
+        deployment.stored.scheme.name,
+        eager,
+        serving.gpus_per_node,
+        request.inter_node_gb_s,
+    )
+    rates, basis = rates_of(gpu, ask)
+    engine = _of_place(deployment.stored, deployment.layout, deployment.stages, deployment, rates, request)
+    speculative = serving.speculative
+    if speculative is None:
+        return engine, basis
+    draft = None
+    if deployment.draft is not None:
+        place = deployment.draft
+        quiet = replace(rates, step=0.0, sequence=0.0, stream=0.0)
+        draft = _of_place(place.stored, place.layout, place.stages, deployment, quiet, request)
+    kept = accepted_tokens(speculative.num_tokens, request.acceptance_rate)
+    return replace(engine, drafted=speculative.num_tokens, accepted=kept, draft=draft), basis
+
+
+def _of_place(
+    stored: StoredModel,
+    layout: Layout,
+    stages: tuple[Stage, ...],
+    deployment: Deployment,
+    rates: Rates,
+    request: PerformanceRequest,
+) -> Engine:
+    element = deployment.kv_element
+    made = tuple(StageWork(s.count, totals(stored, layout, s, element), stage_layers(s)) for s in stages)
+    budget = deployment.parameters().get("max_num_batched_tokens") or DEFAULT_BUDGET
+    handover = 2.0 * stored.architecture.hidden_size
+    return Engine(made, rates, int(budget), handover, request.expert_skew)
+
+
+@lru_cache(maxsize=4096)
+def stage_layers(stage: Stage) -> int:
+    """Blocks that are run one after the other in one stage."""
+    return sum(places for section, places in stage.sections if section.component in BLOCKS)
+
+
+def _room(deployment: Deployment, request: PerformanceRequest) -> tuple[int, bool]:
+    """Sequences that run at once, and whether even one fits.
+
+    Lengths differ along a batch: the cache is as full as if each had written four fifths of its answer.
+    """
+    length = ceil(request.input_length + MEAN_FILL * request.output_length)
+    if deployment.slack(1, min(length, deployment.length)) < 0:
+        return UNBOUNDED, False
+    held = largest(lambda batch: deployment.slack(batch, length), max(1, deployment.largest_batch()))
+    scheduled = deployment.parameters().get("max_num_seqs") or UNBOUNDED
+    return max(1, min(held, int(scheduled))), True

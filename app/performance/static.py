@@ -1,0 +1,29 @@
+"""A batch that starts together: its prompts are read, then every sequence writes token by token.
+
+Linear terms of the context are exact at its middle, so no sum over tokens is needed. Sequences beyond what
+runs at once follow in waves; a wave starts as places become free, so waves are a fraction, not a count.
+"""
+
+from .estimate import Flow
+from .setup import Setup
+
+
+def together(setup: Setup, batch: int | None = None) -> Flow:
+    """Latency of `batch` [the request's own] sequences in one replica, throughput of the deployment."""
+    engine, asked = setup.engine, batch or setup.batch
+    held = min(asked, setup.room)
+    waves = asked / held
+    read = engine.prefill(held, setup.prompt, setup.cached)
+    steps = setup.output - 1
+    token = engine.token(held, setup.context) if steps else 0.0
+    whole = waves * (read + steps * token) + engine.rates.start
+    ttft = whole - steps * token  # of the batch's last sequence, so that the sum holds
+    return Flow(
+        ttft=ttft,
+        tpot=token,
+        itl=token,
+        e2e=whole,
+        requests_per_s=asked * setup.replicas / whole,
+        in_flight=held,
+        waiting=asked - held,
+    )

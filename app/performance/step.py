@@ -1,0 +1,139 @@
+"""The time of a forward step over every rank of a replica: decode steps, prompts, and both at once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import ceil
+
+from .operations import Work
+from .roofline import BOUNDS, Cost, Rates, Step, cost, smooth_max
+
+
+@dataclass(frozen=True, slots=True)
+class StageWork:
+    """One distinct pipeline stage: how many there are, its operations put together, its layers."""
+
+    count: int
+    works: tuple[Work, ...]
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A replica at work: its stages, what they reach, and how its scheduler cuts prompts.
+
+    `budget`: most tokens of a step. `handover`: bytes of one token between pipeline stages.
+    """
+
+    stages: tuple[StageWork, ...]
+    rates: Rates
+    budget: int
+    handover: float = 0.0
+    skew: float = 0.0
+    drafted: int = 0
+    accepted: float = 1.0
+    draft: "Engine | None" = None
+
+    @property
+    def depth(self) -> int:
+        """Pipeline stages."""
+        return sum(stage.count for stage in self.stages)
+
+    def seconds(self, step: Step) -> float:
+        """One step of all stages one after the other."""
+        total = 0.0
+        for stage in self.stages:
+            busy = sum(cost(work, step, self.rates, self.skew).seconds for work in stage.works)
+            total += stage.count * (busy + stage.layers * self.rates.layer)
+        if len(self.stages) > 1 or self.stages[0].count > 1:
+            hop = self.rates.message + step.tokens * self.handover / self.rates.link
+            total += (self.depth - 1) * hop
+        return total
+
+    def decode(self, sequences: float, context: float) -> float:
+        """Seconds of one decode step; a pipeline holds its share of the sequences in each stage."""
+        held = sequences / self.depth
+        step = Step(max(held, min(sequences, 1.0)), context, self.drafted)
+        rates = self.rates
+        alone = self.seconds(step) + rates.step + rates.sequence * sequences
+        if self.draft is not None:
+            alone += self.drafted * self.draft.decode(sequences, context)
+        return smooth_max(alone, rates.stream * sequences * self.accepted)
+
+    def token(self, sequences: float, context: float) -> float:
+        """Seconds from one token of a sequence to its next."""
+        return self.decode(sequences, context) / self.accepted
+
+    def prefill(self, prompts: float, length: float, history: float = 0.0) -> float:
+        """Seconds until `prompts` of `length` new tokens are read, in chunks of the token budget."""
+        if not length:
+            return 0.0
+        chunks = max(1, ceil(prompts * length / self.budget))
+        flow = 1.0
+        if self.depth > 1:
+            pieces = max(chunks, min(prompts, self.depth))
+            flow = (pieces + self.depth - 1) / (pieces * self.depth)
+        # Pairs of query and key are linear in prompts, so shares of prompts stand for pieces of them.
+        piece = Step(prompts=prompts / chunks, length=length, history=history)
+        return chunks * (flow * self.seconds(piece) + self.rates.chunk)
+
+    def marginal(self, sequences: float, context: float, length: float, history: float = 0.0) -> float:
+        """Seconds that one prompt of `length` adds to the steps of `sequences` decoding ones."""
+        if not length:
+            return 0.0
+        chunks = max(1.0, length / self.budget)
+        piece = length / chunks
+        alone = self.seconds(Step(sequences, context, self.drafted))
+        mixed = self.seconds(
+            Step(sequences, context, self.drafted, 1, piece, history + (length - piece) / 2, 1 / chunks)
+        )
+        return chunks * (mixed - alone) + self.rates.chunk * length / self.budget
+
+
+@dataclass(slots=True)
+class Tally:
+    """Work, traffic and time of a run, added up over its steps."""
+
+    flops: float = 0.0
+    bytes: float = 0.0
+    sent: float = 0.0
+    compute_limit: float = 0.0  # seconds at datasheet peak
+    times: dict[str, float] = field(default_factory=lambda: dict.fromkeys(BOUNDS, 0.0))
+
+    def add(self, engine: Engine, step: Step, times: float, overhead: float) -> None:
+        """`times` steps of this kind, each with `overhead` seconds beside the layers' own."""
+        rates = engine.rates
+        for stage in engine.stages:
+            for work in stage.works:
+                found = cost(work, step, rates, engine.skew)
+                self._count(found, times * stage.count, rates.peak(work.bits))
+            self.times["overhead"] += times * stage.count * stage.layers * rates.layer
+        self.times["overhead"] += times * overhead
+
+    def _count(self, found: Cost, times: float, peak: float) -> None:
+        self.flops += times * found.flops
+        self.bytes += times * found.bytes
+        self.sent += times * found.sent
+        self.compute_limit += times * found.flops / peak
+        self.times[found.bound] += times * found.seconds
+
+    @property
+    def bottleneck(self) -> str:
+        """What most of the time goes to."""
+        return max(self.times, key=lambda bound: self.times[bound])
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Shares of the time by what bounds it."""
+        whole = sum(self.times.values()) or 1.0
+        return {bound: time / whole for bound, time in self.times.items()}
+
+
+def floor(works: Iterable[Work], step: Step, rates: Rates) -> float:
+    """Seconds that no device can beat: every byte at full bandwidth, every product at the peak."""
+    size = compute = 0.0
+    for work in works:
+        found = cost(work, step, rates)
+        if work.kind != "elementwise":
+            size += found.bytes
+        compute += found.flops / rates.peak(work.bits)
+    return max(size / rates.peak_bandwidth, compute)
