@@ -32,7 +32,8 @@ def request_of(row: dict[str, Any]) -> TrainingRequest:
     lora = fields.pop("lora", None)
     if lora is not None:
         targets = lora["target_modules"]
-        fields["lora"] = Lora(lora["rank"], target_modules=targets if isinstance(targets, str) else tuple(targets))
+        chosen = targets if isinstance(targets, str) else tuple(targets)
+        fields["lora"] = Lora(lora["rank"], target_modules=chosen)
     quantization = fields.pop("quantization", None)
     return TrainingRequest(Model(read_config(config), row["model"], None, quantization), **fields)
 
@@ -52,10 +53,12 @@ def main() -> None:
     for row, ours, phase in rows:
         error = ours / row["measured_gib"] - 1
         mark = " " if row["complete"] else "?"
-        print(f"{mark} {row['id']:12} {row['model'][:28]:28} {row['measured_gib']:7.2f} {ours:7.2f} {error:+7.1%} {phase}")
+        figures = f"{row['measured_gib']:7.2f} {ours:7.2f} {error:+7.1%}"
+        print(f"{mark} {row['id']:12} {row['model'][:28]:28} {figures} {phase}")
     for name, chosen in (("complete", [r for r in rows if r[0]["complete"]]), ("all", rows)):
         errors = sorted(abs(ours / row["measured_gib"] - 1) for row, ours, _ in chosen)
-        print(f"{name}: {len(errors)} rows, median {median(errors):.1%}, p90 {errors[int(0.9 * (len(errors) - 1))]:.1%}")
+        tenth = errors[int(0.9 * (len(errors) - 1))]
+        print(f"{name}: {len(errors)} rows, median {median(errors):.1%}, p90 {tenth:.1%}")
 
 
 if __name__ == "__main__":

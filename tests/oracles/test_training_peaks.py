@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables of configurations)
 """Training peaks against torch's MemTracker, live: the same cases as the golden file, which this writes.
 
 python -m tests.oracles.test_training_peaks            # measures every case and writes the golden file

@@ -6,6 +6,7 @@ from typing import Any, Final
 from ..estimate import Estimate, Fit, Rank, Term
 from ..requests import TrainingRequest
 from .advice import advice
+from .checks import notes
 from .device import overhead
 from .follow import Held, follow
 from .operations_count import forward_flops
@@ -33,7 +34,9 @@ def estimate_training(request: TrainingRequest) -> Estimate:
     phases, peak = timelines[order[0]]
     found = tuple(ranks[index] for index in order)
     extra = _extra(question, setup, setup.steps[order[0]], phases, peak)
-    return Estimate(TOTAL, found, (), _fit(request, found[0]), _parameters(request, setup), extra)
+    return Estimate(
+        TOTAL, found, tuple(notes(request)), _fit(request, found[0]), _parameters(request, setup), extra
+    )
 
 
 def terms(step: Step, request: TrainingRequest, held: Held, peak: str) -> tuple[Term, ...]:

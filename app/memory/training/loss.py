@@ -23,7 +23,9 @@ def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     tape = low.run()
     logits = low.values[place.section.block.operations[-1].output.id]
     split = len(tape.nodes)
-    wide = tape.cast(logits, 4) if mode.kernels.wide_loss else logits
+    wide = tape.cast(logits, 4)
+    if mode.kernels.wide_output:
+        logits, split = wide, len(tape.nodes)
     probabilities = tape.unary(wide, saves="output")
     wide.storage.last = len(tape.nodes)
     loss = tape.fused((probabilities,), ONE, 4, keeps=(probabilities.storage,))

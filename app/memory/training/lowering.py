@@ -231,9 +231,20 @@ def linear(low: Lowering, op: Linear) -> None:
 
 def project(low: Lowering, x: Value, op: Linear, count: int) -> Value:
     """x W^T + b."""
+    if low.mode.narrow_products and not op.head:
+        return narrow_product(low, x, op, count)
     weight = low.operand(op.parameters[0])
     bias = low.operand(op.parameters[1]) if len(op.parameters) > 1 else None
     return low.tape.matrix(low.tape.cast(x, weight.item), weight, count, bias)
+
+
+def narrow_product(low: Lowering, x: Value, op: Linear, count: int) -> Value:
+    """A product in 8 bits: keeps the quantized input for a trained weight, and an 8-bit copy of the weight."""
+    weights = [low.weight(parameter) for parameter in op.parameters]
+    keeps = [Storage(x.count)] if weights[0].grad else []
+    if x.grad:
+        keeps.append(Storage(weights[0].count))
+    return low.tape.fused((x, *weights), count, low.mode.compute_item, keeps=keeps)
 
 
 def adapted(low: Lowering, op: Linear) -> bool:

@@ -22,7 +22,7 @@ class Kernels:
     `dropout_mask`: bytes per element of a saved dropout mask (0: of the activation's own type).
     `chunked_loss`: a fused loss still makes all logits, and works on them in eight chunks.
     `regathers`: sequence-parallel inputs are gathered again in backward instead of being kept whole.
-    `wide_loss`: logits are cast to float32 before the loss.
+    `wide_output`: the logits that the caller holds are the float32 ones (Fabric casts a module's output).
     `norm`, `rotary`, `activation`: fused into one kernel each (Liger, Unsloth, Megatron).
     """
 
@@ -36,7 +36,7 @@ class Kernels:
     wide_statistics: bool = True
     attention_dropout_free: bool = True
     unequal_heads: bool = True
-    wide_loss: bool = True
+    wide_output: bool = False
     chunked_loss: bool = False
     regathers: bool = False
     norm: bool = False
@@ -58,7 +58,7 @@ TRACED_CPU = Kernels(
 LIGER = Kernels("Liger", norm=True, rotary=True, activation=True)
 MEGATRON = Kernels("Megatron", norm=True, rotary=True, activation=True, regathers=True)
 TORCHTUNE = Kernels("torchtune", chunked_loss=True)
-LITGPT = Kernels("LitGPT", wide_loss=False)
+LITGPT = Kernels("LitGPT", wide_output=True)
 COMPILED = Kernels("torch.compile", norm=True, rotary=True, activation=True)
 
 
@@ -80,6 +80,7 @@ class Mode:
     weight_item: int = 2
     compute_item: int = 2
     autocast: bool = False
+    narrow_products: bool = False  # linear inputs and weights in 8 bits (Transformer Engine)
     attention: str = "sdpa"
     kernels: Kernels = CUDA_EAGER
     single: bool = True  # one sequence

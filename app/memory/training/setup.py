@@ -14,6 +14,7 @@ from .. import optimizer as optimizers
 from ..optimizer import Group
 from ..requests import Lora, TrainingRequest
 from ..weights import rank_weights
+from .checks import check
 from .layers import Span, places
 from .mode import COMPILED, CUDA_EAGER, LIGER, LITGPT, MEGATRON, TORCHTUNE, Adapters, Kernels, Mode
 from .pipeline import pipeline
@@ -115,6 +116,7 @@ def windows(architecture: Architecture) -> tuple[int, ...]:
 def set_up(question: Question) -> Setup:
     """Everything that does not depend on batch and length; raises `DomainError`."""
     request = question.request
+    check(request)
     architecture = request.model.architecture
     recipe = recipe_of(request)
     layout = Layout(
@@ -147,6 +149,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         weight_item=recipe.local_item,
         compute_item=recipe.compute_item,
         autocast=recipe.autocast,
+        narrow_products=request.mixed_precision == "fp8",
         attention=request.attention,
         kernels=question.kernels,
         single=question.single,

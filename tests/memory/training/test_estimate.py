@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.architecture import Architecture, read_config
-from app.errors import InvalidLayout, InvalidRequest
+from app.errors import InvalidLayout, InvalidRequest, NotSupportedYet
 from app.hardware import custom
 from app.memory.requests import Lora, Model, Offload, TrainingRequest
 from app.memory.training import estimate_training
@@ -82,6 +82,7 @@ def test_more_is_never_less(batch: int, length: int) -> None:
         {"context_parallel": 2},
         {"offload": Offload(optimizer="cpu")},
         {"compile": True},
+        {"mixed_precision": "fp8", "framework": "megatron", "tensor_parallel": 2},
     ],
     ids=str,
 )
@@ -129,6 +130,39 @@ def test_impossible_questions() -> None:
         estimate_training(replace(request(), model=Model(llama(), "small", "int4")))
     with pytest.raises(InvalidRequest):
         total(solve_for="max_batch_size")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"zero_stage": 2, "fsdp": "fsdp2", "data_parallel": 2},
+        {"optimizer_foreach": True, "optimizer_fused": True},
+        {"optimizer": "Lion", "optimizer_fused": True},
+    ],
+    ids=str,
+)
+def test_contradictions(fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest):
+        total(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"offload": Offload(activations="cpu")},
+        {"method": "lora", "lora": Lora(modules_to_save=("lm_head",))},
+        {"method": "lora", "lora": Lora(bias="all")},
+    ],
+    ids=str,
+)
+def test_what_is_not_computed_is_said(fields: dict[str, object]) -> None:
+    with pytest.raises(NotSupportedYet):
+        total(**fields)
+
+
+def test_what_was_taken_instead_is_said() -> None:
+    codes = {message.code for message in estimate_training(request(compile=True)).warnings}
+    assert codes == {"training_compiled"}
 
 
 def test_the_largest_batch_fits_and_one_more_does_not() -> None:

@@ -1,4 +1,4 @@
-"""Training peaks beside those that torch's MemTracker measured on the real models (tests/oracles writes them)."""
+"""Training peaks beside those that torch's MemTracker measured on the real models."""
 
 import json
 from pathlib import Path

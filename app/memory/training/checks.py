@@ -1,0 +1,61 @@
+"""What cannot be asked of a training run, and what a reader should know of one that can."""
+
+from collections.abc import Iterator
+
+from ...architecture.operations import Attention
+from ...errors import InvalidRequest, NotSupportedYet, Problem
+from ...messages import Message
+from .. import optimizer as optimizers
+from ..requests import TrainingRequest
+
+ADAPTED = ("lora", "qlora", "dora")
+
+
+def check(request: TrainingRequest) -> None:
+    """Raise `InvalidRequest` for contradictions, `NotSupportedYet` for what is not computed; all at once."""
+    wrong = list(contradictions(request))
+    if wrong:
+        raise InvalidRequest(wrong[0].message, wrong)
+    missing = [
+        Problem(field, Message("training_not_computed", {"field": field})) for field in not_computed(request)
+    ]
+    if missing:
+        raise NotSupportedYet(missing[0].message, missing)
+
+
+def contradictions(request: TrainingRequest) -> Iterator[Problem]:
+    """Fields that contradict each other."""
+    if request.optimizer_foreach and request.optimizer_fused:
+        yield _problem("optimizer_fused", "training_foreach_and_fused")
+    if request.optimizer_fused and not optimizers.find(request.optimizer, request.momentum).fused:
+        yield _problem("optimizer_fused", "training_not_fused", optimizer=request.optimizer)
+    if request.zero_stage and request.fsdp != "none":
+        yield _problem("fsdp", "training_zero_and_fsdp", stage=request.zero_stage)
+
+
+def not_computed(request: TrainingRequest) -> Iterator[str]:
+    """Documented options that are not followed yet."""
+    if request.offload.activations != "none":
+        yield "offload.activations"
+    if request.lora is not None and request.method in ADAPTED:
+        if request.lora.modules_to_save:
+            yield "lora.modules_to_save"
+        if request.lora.bias != "none":
+            yield "lora.bias"
+
+
+def notes(request: TrainingRequest) -> Iterator[Message]:
+    """What was taken instead of what was asked, and what is less sure than the rest."""
+    cores = [op for _, op in request.model.architecture.operations() if isinstance(op, Attention)]
+    if request.attention == "sdpa" and any(op.softcap or op.sinks for op in cores):
+        yield Message("training_attention_eager", {"attention": request.attention})
+    if request.compile:
+        yield Message("training_compiled")
+    if request.mixed_precision == "fp8":
+        yield Message("training_fp8")
+    if request.method == "dora":
+        yield Message("training_dora")
+
+
+def _problem(field: str, code: str, **params: object) -> Problem:
+    return Problem(field, Message(code, {"field": field, **params}))
