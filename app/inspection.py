@@ -12,11 +12,11 @@ from .architecture.tensors import own_parameters
 from .hardware import Accelerator
 from .memory.weights import stored_model
 from .messages import Language, Message
-from .precision.scheme import weight_bytes
+from .precision.published import checkpoint_count, checkpoint_tensors
+from .precision.scheme import Scheme, weight_bytes
 from .registry.models import ModelEntry
 
 MOST_TENSORS: Final = 50_000
-_ASSUMED_DTYPE: Final = "bfloat16"
 
 
 def summary(entry: ModelEntry) -> dict[str, Any]:
@@ -102,14 +102,17 @@ def checkpoint_bytes(entry: ModelEntry) -> int:
     stated = entry.meta.get("checkpoint_bytes")
     if isinstance(stated, int):
         return stated
-    stored = stored_model(entry.architecture, None, None, None, False)
-    return weight_bytes(entry.architecture, stored.scheme)
+    return weight_bytes(entry.architecture, _own_scheme(entry.architecture))
+
+
+def _own_scheme(architecture: Architecture) -> Scheme:
+    return stored_model(architecture, None, None, None, False).scheme
 
 
 def tensors(architecture: Architecture, offset: int = 0, limit: int = MOST_TENSORS) -> dict[str, Any]:
-    """A page of the model's tensors, in module order."""
-    total = sum(sum(1 for _ in own_parameters(section)) * section.copies for section in architecture.sections)
-    dtype = architecture.dtype or _ASSUMED_DTYPE
-    page = islice(architecture.tensors(), offset, offset + limit)
-    rows = [{"name": each.name, "shape": list(each.shape), "dtype": each.dtype or dtype} for each in page]
+    """A page of the checkpoint's tensors, as it names them, scales included."""
+    scheme = _own_scheme(architecture)
+    page = islice(checkpoint_tensors(architecture, scheme), offset, offset + limit)
+    rows = [{"name": each.name, "shape": list(each.shape), "dtype": each.dtype} for each in page]
+    total = checkpoint_count(architecture, scheme)
     return {"tensors": rows, "tensors_total": total, "tensors_offset": offset}

@@ -3,16 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..messages import Message
-from . import adapters, cache, checkpoint, flops, tensors
+from . import adapters, cache, flops, tensors
 from .extents import Extents
 from .operations import Operation
 from .sections import Section
-
-if TYPE_CHECKING:
-    from ..precision.scheme import Scheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +53,20 @@ class Architecture:
         """Every tensor in module naming, tied copies once."""
         return tensors.tensors(self.sections)
 
-    def checkpoint_tensors(self, scheme: "Scheme") -> Iterator[checkpoint.CheckpointTensor]:
-        """Every tensor of the published checkpoint in a quantization scheme, scales included."""
-        return checkpoint.checkpoint_tensors(self, scheme)
-
     @cached_property
     def cache_layers(self) -> tuple[cache.CacheLayer, ...]:
         """What each distinct layer remembers."""
         return tuple(cache.layers(self.sections))
 
     def cache_bytes(
-        self, batch: int, length: int, *, dtype: str = "bfloat16", implementation: cache.Form = "transformers",
+        self,
+        batch: int,
+        length: int,
+        *,
+        dtype: str = "bfloat16",
+        implementation: cache.Form = "transformers",
         source: int = 0,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Bytes of keys, values and states after `length` tokens of `batch` sequences."""
         return cache.cache_bytes(self.sections, batch, length, dtype, implementation, source)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
 from operator import mul
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+from ..architecture import Architecture
 from ..architecture.operations import Attention, Experts, Operation, Parameter, Role
 from ..architecture.sections import Section
 from ..messages import Message
@@ -17,9 +18,6 @@ from .formats import Stored, matrix_of
 from .gguf_mix import MIXES, VALUES, Category, Facts, Place, choose
 from .gguf_types import row_bytes
 from .scheme import TOWERS, quantities
-
-if TYPE_CHECKING:
-    from ..architecture.architecture import Architecture
 
 __all__ = ["MIXES", "Gguf"]
 
@@ -89,7 +87,7 @@ class Gguf:
         """Yes."""
         return True
 
-    def on(self, architecture: "Architecture") -> "Gguf":
+    def on(self, architecture: Architecture) -> "Gguf":
         """With the block types chosen for this model's layers (kept for the models asked for lately)."""
         return replace(self, kinds=_choices(self.name, architecture))
 
@@ -97,7 +95,7 @@ class Gguf:
         """The same: what is not quantized is float32 in these files."""
         return replace(self, wide=dtype)
 
-    def sections(self, architecture: "Architecture") -> tuple[Section, ...]:
+    def sections(self, architecture: Architecture) -> tuple[Section, ...]:
         """Cut where layers get different block types."""
         return _sections(self.name, architecture)
 
@@ -129,7 +127,7 @@ class Gguf:
 
 
 @lru_cache(maxsize=128)
-def _sections(name: str, architecture: "Architecture") -> tuple[Section, ...]:
+def _sections(name: str, architecture: Architecture) -> tuple[Section, ...]:
     kinds = _choices(name, architecture)
     return tuple(cut for section in architecture.sections for cut in _cut(section, kinds))
 
@@ -147,7 +145,7 @@ def _cut(section: Section, chosen: Mapping[Key, tuple[str, ...]]) -> Iterator[Se
 
 
 @lru_cache(maxsize=128)
-def _choices(name: str, architecture: "Architecture") -> dict[Key, tuple[str, ...]]:
+def _choices(name: str, architecture: Architecture) -> dict[Key, tuple[str, ...]]:
     """The block types of every covered parameter, layer by layer in the order of the file."""
     scheme, mix, chosen = Gguf(name=name), MIXES[name], {}
     places = list(_places(architecture, scheme))
@@ -164,7 +162,7 @@ def _choices(name: str, architecture: "Architecture") -> dict[Key, tuple[str, ..
     return chosen
 
 
-def _places(architecture: "Architecture", scheme: Gguf) -> Iterator[tuple[Key, int, list[Piece]]]:
+def _places(architecture: Architecture, scheme: Gguf) -> Iterator[tuple[Key, int, list[Piece]]]:
     covered = [
         (index, section, op, parameter)
         for section in architecture.sections
@@ -177,7 +175,7 @@ def _places(architecture: "Architecture", scheme: Gguf) -> Iterator[tuple[Key, i
         yield (section.template, parameter.name, index), index, pieces
 
 
-def _facts(architecture: "Architecture", values: int) -> Facts:
+def _facts(architecture: Architecture, values: int) -> Facts:
     attention = next((op for _, op in architecture.operations() if isinstance(op, Attention)), None)
     experts = next((op.count for _, op in architecture.operations() if isinstance(op, Experts)), 0)
     ratio = attention.heads // max(1, attention.kv_heads) if attention else 1

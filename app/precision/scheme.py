@@ -12,16 +12,14 @@ differ, so that one answer holds for all places of a section and multiplicity st
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
+from ..architecture import Architecture
 from ..architecture.operations import Experts, Linear, Operation, Parameter, Role
 from ..architecture.sections import Section
 from ..messages import Message
 from .formats import Format, Stored, matrix_of, plain
 from .patterns import Patterns
-
-if TYPE_CHECKING:
-    from ..architecture.architecture import Architecture
 
 # Parts of a model that weight-only tools for language models leave alone.
 TOWERS = frozenset({"vision", "audio", "projector", "vision_tower", "audio_tower", "multimodal"})
@@ -50,7 +48,7 @@ class Scheme(Protocol):
         """Whether files of this scheme keep experts stacked."""
         ...
 
-    def on(self, architecture: "Architecture") -> "Scheme":
+    def on(self, architecture: Architecture) -> "Scheme":
         """The scheme for this model."""
         ...
 
@@ -58,7 +56,7 @@ class Scheme(Protocol):
         """The same with another data type for what is not quantized."""
         ...
 
-    def sections(self, architecture: "Architecture") -> tuple[Section, ...]:
+    def sections(self, architecture: Architecture) -> tuple[Section, ...]:
         """The model's sections, cut where the scheme treats layers of one section differently."""
         ...
 
@@ -97,7 +95,7 @@ class Plain:
         """No: experts stand as their lineage publishes them."""
         return False
 
-    def on(self, architecture: "Architecture") -> Self:
+    def on(self, architecture: Architecture) -> Self:
         """Needs to know nothing of the model."""
         return self
 
@@ -105,7 +103,7 @@ class Plain:
         """The same in another data type."""
         return replace(self, wide=dtype)
 
-    def sections(self, architecture: "Architecture") -> tuple[Section, ...]:
+    def sections(self, architecture: Architecture) -> tuple[Section, ...]:
         """As they are."""
         return architecture.sections
 
@@ -185,7 +183,7 @@ class Ruled(Plain):
     coverage: Coverage = field(default_factory=Coverage)
     ignored: Patterns = field(default_factory=Patterns)
 
-    def sections(self, architecture: "Architecture") -> tuple[Section, ...]:
+    def sections(self, architecture: Architecture) -> tuple[Section, ...]:
         """Cut where a pattern names some layers of a section and not others."""
         if not self._by_layer():
             return architecture.sections
@@ -236,7 +234,7 @@ class Ruled(Plain):
 
 
 @lru_cache(maxsize=128)
-def _cut_sections(scheme: Ruled, architecture: "Architecture") -> tuple[Section, ...]:
+def _cut_sections(scheme: Ruled, architecture: Architecture) -> tuple[Section, ...]:
     return tuple(cut for section in architecture.sections for cut in scheme.cut(section))
 
 
@@ -255,7 +253,7 @@ def module_names(section: Section, op: Operation, parameter: Parameter) -> tuple
     return (name, base, f"{base}.0.gate_proj", f"{base}.0.up_proj", f"{base}.0.down_proj")
 
 
-def weight_bytes(architecture: "Architecture", scheme: Scheme, dtype: str | None = None) -> int:
+def weight_bytes(architecture: Architecture, scheme: Scheme, dtype: str | None = None) -> int:
     """Bytes of all parameters and buffers of one whole model, tied copies once."""
     bound = (scheme if dtype is None else scheme.widened(dtype)).on(architecture)
     return sum(
@@ -265,6 +263,6 @@ def weight_bytes(architecture: "Architecture", scheme: Scheme, dtype: str | None
     )
 
 
-def effective_bits(architecture: "Architecture", scheme: Scheme, dtype: str | None = None) -> float:
+def effective_bits(architecture: Architecture, scheme: Scheme, dtype: str | None = None) -> float:
     """Bits a parameter over the whole model, whatever stays wide included."""
     return 8 * weight_bytes(architecture, scheme, dtype) / architecture.parameters.total

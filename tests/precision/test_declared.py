@@ -8,6 +8,7 @@ import pytest
 from app.architecture import read_config
 from app.errors import DomainError, UnknownArchitecture
 from app.precision.declared import declared, from_config
+from app.precision.published import checkpoint_tensors
 from app.precision.scheme import Scheme, weight_bytes
 from tests.precision.models import config, model
 
@@ -32,7 +33,7 @@ def test_gpt_oss_equals_its_published_index() -> None:
     """model.safetensors.index.json of openai/gpt-oss-20b: 459 tensors, total_size 13,761,264,768."""
     scheme = declared(config("gpt-oss-20b"))
     assert scheme is not None
-    tensors = list(model("gpt-oss-20b").checkpoint_tensors(scheme))
+    tensors = list(checkpoint_tensors(model("gpt-oss-20b"), scheme))
     assert (len(tensors), sum(tensor.bytes for tensor in tensors)) == (459, 13_761_264_768)
     shapes = {tensor.name: tensor.shape for tensor in tensors}
     assert shapes["model.layers.0.mlp.experts.gate_up_proj_blocks"] == (32, 5760, 90, 16)
@@ -47,7 +48,7 @@ def test_deepseek_v3_equals_its_published_files() -> None:
     """
     scheme = declared(config("DeepSeek-V3"))
     assert scheme is not None
-    tensors = list(model("DeepSeek-V3").checkpoint_tensors(scheme))
+    tensors = list(checkpoint_tensors(model("DeepSeek-V3"), scheme))
     last = [tensor for tensor in tensors if tensor.name.startswith("model.layers.60.")]
     prediction = sum(tensor.bytes for tensor in last) + 2 * (2 * 129280 * 7168 + 2 * 7168**2 + 3 * 7168)
     headers = 688_586_727_753 - sum(tensor.bytes for tensor in tensors) - prediction
@@ -196,7 +197,7 @@ def test_qwen3_32b_fp8_equals_the_hub_by_data_type() -> None:
     scheme = declared(config("Qwen3-32B-FP8"))
     assert scheme is not None
     counts: dict[str, int] = {}
-    for tensor in model("Qwen3-32B-FP8").checkpoint_tensors(scheme):
+    for tensor in checkpoint_tensors(model("Qwen3-32B-FP8"), scheme):
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + prod(tensor.shape)
     assert counts == {"bfloat16": 1_558_406_144, "fp8": 31_205_621_760}
 

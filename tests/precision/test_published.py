@@ -11,6 +11,7 @@ from app.architecture import Architecture, read_config
 from app.architecture.families import FAMILIES
 from app.precision import schemes
 from app.precision.declared import declared
+from app.precision.published import checkpoint_tensors
 from app.precision.scheme import weight_bytes
 from tests.golden import architectures, digest
 from tests.golden import published as golden_names
@@ -25,7 +26,7 @@ def config(name: str) -> dict[str, Any]:
 
 def published(name: str, scheme: str = "none") -> dict[str, tuple[int, ...]]:
     architecture = read_config(config(name))
-    return {tensor.name: tensor.shape for tensor in architecture.checkpoint_tensors(schemes.get(scheme))}
+    return {tensor.name: tensor.shape for tensor in checkpoint_tensors(architecture, schemes.get(scheme))}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_no_stack_of_experts_is_left_where_single_ones_are_published() -> None:
 def test_bytes_add_up_to_the_model(name: str, scheme: str) -> None:
     """Tensor by tensor or by symbolic counts: the same sum, but for rounding of blocks."""
     architecture = read_config(config(name))
-    tensors = list(architecture.checkpoint_tensors(schemes.get(scheme)))
+    tensors = list(checkpoint_tensors(architecture, schemes.get(scheme)))
     assert sum(tensor.bytes for tensor in tensors) == weight_bytes(architecture, schemes.get(scheme))
     assert len({tensor.name for tensor in tensors}) == len(tensors)
 
@@ -75,7 +76,7 @@ def test_quantized_experts_are_named_one_by_one() -> None:
     own = declared(config("DeepSeek-V3"))
     assert own is not None
     architecture: Architecture = read_config(config("DeepSeek-V3"))
-    tensors = {tensor.name: tensor for tensor in architecture.checkpoint_tensors(own)}
+    tensors = {tensor.name: tensor for tensor in checkpoint_tensors(architecture, own)}
     scale = tensors["model.layers.3.mlp.experts.0.gate_proj.weight_scale_inv"]
     assert (scale.shape, scale.dtype, scale.bytes) == ((16, 56), "float32", 16 * 56 * 4)
     assert tensors["model.layers.3.mlp.gate.weight"].dtype == "bfloat16"
@@ -101,6 +102,6 @@ RENAMED = [
 def test_names_and_shapes_that_transformers_writes_back(model_type: str, index: int) -> None:
     case = architectures()["types"][model_type][index]
     architecture = read_config(case["config"] | {"architectures": [case["class"]]})
-    tensors = architecture.checkpoint_tensors(schemes.get("none"))
+    tensors = checkpoint_tensors(architecture, schemes.get("none"))
     found = digest((tensor.name, tensor.shape, True) for tensor in tensors)
     assert found == golden_names()[model_type][index]

@@ -6,15 +6,13 @@ one line a lineage. Sizes do not change but for quantized tensors, which become 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from .naming import Names, Naming, naming
-from .operations import Operation, Parameter
-from .sections import Section
-
-if TYPE_CHECKING:
-    from ..precision.scheme import Scheme
-    from .architecture import Architecture
+from ..architecture import Architecture
+from ..architecture.naming import Names, Naming, naming
+from ..architecture.operations import Operation, Parameter
+from ..architecture.sections import Section
+from .formats import Stored
+from .scheme import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +25,26 @@ class CheckpointTensor:
     bytes: int
 
 
-def checkpoint_tensors(architecture: "Architecture", scheme: "Scheme") -> Iterator[CheckpointTensor]:
+def checkpoint_tensors(architecture: Architecture, scheme: Scheme) -> Iterator[CheckpointTensor]:
     """Every tensor of the published checkpoint in a scheme, scales and the like included; tied copies once.
 
     GGUF files keep experts stacked and have names of their own; those come in module naming.
     """
+    for section, owned, published in _sections(architecture, scheme):
+        for prefix in section.prefixes():
+            for part, tensor in owned:
+                name = published.name(tensor.name(prefix + part.name))
+                yield CheckpointTensor(name, tensor.shape, tensor.dtype, tensor.bytes)
+
+
+def checkpoint_count(architecture: Architecture, scheme: Scheme) -> int:
+    """How many tensors the published checkpoint has."""
+    return sum(section.copies * len(owned) for section, owned, _ in _sections(architecture, scheme))
+
+
+def _sections(
+    architecture: Architecture, scheme: Scheme
+) -> Iterator[tuple[Section, list[tuple[Parameter, Stored]], Naming]]:
     bound = scheme.on(architecture)
     published = naming(architecture.model_type)
     for section in bound.sections(architecture):
@@ -40,10 +53,7 @@ def checkpoint_tensors(architecture: "Architecture", scheme: "Scheme") -> Iterat
             for op, part in (section.quantities() if bound.stacked else quantities(section, published))
             for tensor in bound.stored(section, op, part, part.shape)
         ]
-        for prefix in section.prefixes():
-            for part, tensor in owned:
-                name = published.name(tensor.name(prefix + part.name))
-                yield CheckpointTensor(name, tensor.shape, tensor.dtype, tensor.bytes)
+        yield section, owned, published
 
 
 def quantities(section: Section, published: Naming) -> list[tuple[Operation, Parameter]]:
