@@ -41,8 +41,7 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     for name in PHASES[:-1]:
         moments = step.plan.phase(name)
         if moments:
-            buffered = extra.gathered + (extra.backward if name == "backward" else 0)
-            phases[name] = _at_peak(moments, batch, length, resident, buffered)
+            phases[name] = _at_peak(moments, batch, length, resident)
     phases[PHASES[-1]] = Held(
         weights,
         gradients,
@@ -53,7 +52,7 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     return phases
 
 
-def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held, buffered: int) -> Held:
+def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held) -> Held:
     """What is held at the largest of these moments."""
     best = max(moments, key=lambda moment: value(moment.total, batch, length))
     total, kept = value(best.total, batch, length), value(best.kept, batch, length)
@@ -63,5 +62,5 @@ def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: He
         resident.gradients + gradients,
         resident.states,
         resident.activations + kept,
-        resident.temporary + buffered + total - kept - gradients,
+        resident.temporary + total - kept - gradients,
     )

@@ -239,7 +239,7 @@ def project(low: Lowering, x: Value, op: Linear, count: int) -> Value:
 
 
 def narrow_product(low: Lowering, x: Value, op: Linear, count: int) -> Value:
-    """A product in 8 bits: keeps the quantized input for a trained weight, and an 8-bit copy of the weight."""
+    """A product in 8 bits: keeps the quantized input for a trained weight, and the weight in 8 bits too."""
     weights = [low.weight(parameter) for parameter in op.parameters]
     keeps = [Storage(x.count)] if weights[0].grad else []
     if x.grad:

@@ -15,6 +15,7 @@ from .layers import Cost, Place, measure, undominated
 from .loss import measure_head
 from .mode import Mode
 from .pipeline import has_tied_head
+from .sharding import NO_BUFFERS, Buffers
 from .sizes import PAIRS, SEQUENCE, SQUARE, TOKENS, Coefficients, coefficients, share
 from .tape import Moment
 
@@ -48,15 +49,23 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """How gradients of parameters are kept once their block is done: divided over ranks, in another type."""
+    """What sharding changes: gradients of finished blocks are divided over ranks and kept in another type,
+    and buffers stand beside."""
 
     parts: int = 1
     item: int = 1
     of_item: int = 1
+    buffers: Buffers = NO_BUFFERS
 
     def size(self, gradients: int) -> int:
         """Bytes that stay of a block's gradients."""
         return share(gradients, self.parts) * self.item // self.of_item
+
+    def beside(self, section: Section) -> tuple[int, int]:
+        """Bytes of buffers while this block runs forward, and backward."""
+        if "{}" in section.template:
+            return self.buffers.layer_forward, self.buffers.layer_backward
+        return self.buffers.other_forward, self.buffers.other_backward
 
 
 AS_MADE: Final = Behind()
@@ -78,13 +87,14 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
         if index in ends:
             after_head = held if not cost.held else 0
             copies = sum(earlier.cached for earlier in costs[: index + 1])
-            forward.extend(_moved(cost.forward, start, 0, copies))
-            loss.extend(_moved(cost.losing, start, 0, copies))
-            loss.extend(_moved(cost.loss, start, 0))
+            before_it, after_it = behind.beside(sections[index])
+            forward.extend(_moved(cost.forward, start, 0, copies + before_it))
+            loss.extend(_moved(cost.losing, start, 0, copies + before_it))
+            loss.extend(_moved(cost.loss, start, 0, after_it))
             if sections[index].component == "embedding":
                 start = IDS
                 backward.extend(_meeting(cost, start + held, done) if tied else ())
-            backward.extend(_moved(cost.backward, start + after_head, done))
+            backward.extend(_moved(cost.backward, start + after_head, done, after_it))
         done += behind.size(cost.gradients)
     return Plan(
         _instants(forward),
@@ -130,7 +140,7 @@ def _running(costs: Sequence[Cost], base: int) -> list[int]:
 
 
 def _moved(moments: Sequence[Moment], start: int, gradients: int, copies: int = 0) -> list[Moment]:
-    """Moments of a block where it stands: `start` is kept before it, and `copies` of weights beside."""
+    """Moments of a block where it stands: `start` is kept before it, `copies` and buffers stand beside."""
     return [
         Moment(m.total + start + gradients + copies, m.kept + start, m.gradients + gradients) for m in moments
     ]

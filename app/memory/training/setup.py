@@ -233,7 +233,8 @@ def _step(
     if mode.adapters is not None:
         weights += sum(group.count * group.elements * group.item for group in groups)
     offloaded = request.offload.optimizer != "none"
-    behind = Behind(sharding.gradients, item, of_item)
+    beside = buffers(sharding, stage, layout, recipe.local_item, item, trained)
+    behind = Behind(sharding.gradients, item, of_item, beside)
     return Step(
         stage,
         stage.count * layout.tensor * layout.data * layout.context,
@@ -241,7 +242,7 @@ def _step(
         recipe,
         sharding,
         make_plan(tuple(places(recipe.stored.sections, mode, span)), mode, behind),
-        buffers(sharding, stage, layout, recipe.local_item, item, trained),
+        beside,
         weights,
         0 if offloaded else states,
         0 if offloaded else trained * recipe.master_item,

@@ -50,13 +50,18 @@ def sharding_of(request: TrainingRequest) -> Sharding:
 
 @dataclass(frozen=True, slots=True)
 class Buffers:
-    """Bytes beside a rank's shards: `gathered` through forward and backward, `backward` only there, and
-    `step` in the optimizer step; `always` from the first step on."""
+    """Bytes beside a rank's shards: while a layer runs forward or backward, while anything else does, in the
+    optimizer step, and always from the first step on."""
 
-    gathered: int = 0
-    backward: int = 0
+    layer_forward: int = 0
+    layer_backward: int = 0
+    other_forward: int = 0
+    other_backward: int = 0
     step: int = 0
     always: int = 0
+
+
+NO_BUFFERS: Final = Buffers()
 
 
 def buffers(
@@ -65,9 +70,9 @@ def buffers(
     """Buffers of one rank [bytes]; `trained`: elements with gradients, items in bytes per element.
 
     DDP keeps buckets for all gradients. ZeRO-1 and -2 reduce through one bucket and widen their share of
-    the gradients to float32 for the step. Gathering keeps the block at work and the next one whole, the
-    embeddings and the head through the whole step (FSDP's root group), and one block's gradients in the
-    type they are reduced in.
+    the gradients to float32 for the step. Gathering keeps the block at work and the next one whole (one at
+    the head), FSDP also its root group of embeddings and head through the whole step, and in backward one
+    block's gradients in the type they are reduced in.
     """
     if sharding.name == "ddp":
         return Buffers(always=trained * gradient_item)
@@ -75,11 +80,13 @@ def buffers(
         return Buffers()
     bucket = min(REDUCE_BUCKET, trained) * gradient_item
     if not sharding.gathers:
-        return Buffers(backward=bucket, step=4 * -(-trained // sharding.states))
-    layer, root = _sizes(stage, layout)
-    whole = BLOCKS_IN_FLIGHT * layer + (root if sharding.name.startswith(("fsdp", "hsdp")) else 0)
-    reduced = layer * gradient_item if trained else 0
-    return Buffers(gathered=whole * item, backward=reduced)
+        widened = 4 * -(-trained // sharding.states)
+        return Buffers(layer_backward=bucket, other_backward=bucket, step=widened)
+    layer, root = (size * item for size in _sizes(stage, layout))
+    kept = root if sharding.name.startswith(("fsdp", "hsdp")) else 0
+    reduced = layer // item * gradient_item if trained else 0
+    at_work = kept + BLOCKS_IN_FLIGHT * layer
+    return Buffers(at_work, at_work + reduced, kept + layer, kept + layer)
 
 
 def _sizes(stage: Stage, layout: Layout) -> tuple[int, int]:
