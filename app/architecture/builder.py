@@ -141,17 +141,19 @@ class ModelBuilder:
         after: Sequence[str] = (),
         before: Callable[[Trace], Tensor] | None = None,
         beside: str | None = None,
+        adapted: bool = False,
     ) -> None:
         """Logits over the vocabulary, and what is done to each; `tied` reuses the embedding's matrix.
 
         `before`: layers that lead to it. `beside`: a bias of the logits outside the matrix's module.
+        `adapted`: adapters on all linear modules take it too (it is not what the library calls the output).
         """
 
         def write(t: Trace) -> Tensor:
             x = before(t) if before else t.input(width)
             if beside:
                 t.hold(t.parameter(beside, (rows,), Role.BIAS))
-            logits = t.linear(name, x, rows, bias=bias, tied=tied, role=Role.HEAD)
+            logits = t.linear(name, x, rows, bias=bias, tied=tied, role=Role.HEAD, head=not adapted)
             for kind in after:
                 logits = t.elementwise(kind, logits)
             return logits

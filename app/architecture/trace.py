@@ -125,9 +125,10 @@ class Trace:
         fan_in: int | None = None,
         dtype: str | None = None,
         stored: tuple[int, ...] | None = None,
+        head: bool | None = None,
     ) -> Tensor:
         """x W^T + b. `transposed` stores [in, out]; `groups` makes it block-diagonal; `stored`: the shape
-        of a weight that is kept otherwise."""
+        of a weight that is kept otherwise. `head` [by role]: whether adapters leave it out as the output."""
         width = x.width if fan_in is None else fan_in
         shape = stored or ((width, fan_out) if transposed else (fan_out, width // groups))
         weight_name = f"{name}.weight" if module else name
@@ -154,7 +155,7 @@ class Trace:
                 fan_out,
                 module,
                 groups,
-                role is Role.HEAD,
+                role is Role.HEAD if head is None else head,
             )
         )
 

@@ -156,4 +156,4 @@ def fsmt(c: Config, m: ModelBuilder) -> None:
         with m.prefix("decoder"):
             embed(c, m, line, "decoder", rows=target, tied=c.tied)
             decoder(c, m, line)
-            m.head("output_projection", c.size("d_model"), target, tied=c.tied)
+            m.head("output_projection", c.size("d_model"), target, tied=c.tied, adapted=True)

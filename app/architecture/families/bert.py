@@ -159,6 +159,7 @@ def write_head(
     own_bias: bool = True,
     tied: bool | None = None,
     act: str | None = None,
+    adapted: bool = False,
 ) -> None:
     """A dense layer, its norm and the vocabulary's matrix; the bias stands beside the matrix and, where
     the matrix is tied, is the matrix's too (`own_bias`)."""
@@ -178,12 +179,21 @@ def write_head(
             bias=not (tied and own_bias),
             before=transform,
             beside=beside,
+            adapted=adapted,
         )
 
 
-def bert_head(c: Config, m: ModelBuilder, width: int) -> None:
+def bert_head(c: Config, m: ModelBuilder, width: int, adapted: bool = False) -> None:
     """`cls.predictions`."""
-    write_head(c, m, name="cls.predictions", dense="transform.dense", norm="transform.LayerNorm", width=width)
+    write_head(
+        c,
+        m,
+        name="cls.predictions",
+        dense="transform.dense",
+        norm="transform.LayerNorm",
+        width=width,
+        adapted=adapted,
+    )
 
 
 def roberta_head(c: Config, m: ModelBuilder, width: int) -> None:

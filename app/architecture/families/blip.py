@@ -217,7 +217,7 @@ def blip(c: Config, m: ModelBuilder) -> None:
     with m.prefix("text_decoder.bert"):
         blip_text(text, m)
     with m.prefix("text_decoder"):
-        bert_head(text, m, text.hidden)
+        bert_head(text, m, text.hidden, adapted=True)
     m.notes["kind"] = "image_text"
 
 

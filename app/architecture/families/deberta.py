@@ -122,7 +122,7 @@ def deberta_head(c: Config, m: ModelBuilder) -> None:
         return
 
     def write(t: Trace) -> Tensor:
-        x = t.linear("dense", t.input(c.hidden), c.hidden, bias=True)
+        x = t.linear("dense", t.input(c.hidden), c.hidden, bias=True, head=True)
         t.hold(t.parameter("bias", (c.vocab,), Role.BIAS))
         return t.norm("LayerNorm", x, style="layer", bias=True)
 

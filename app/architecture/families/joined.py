@@ -246,7 +246,7 @@ def ovis2_vision(c: Config, m: ModelBuilder) -> None:
 def ovis2(c: Config, m: ModelBuilder) -> None:
     """Ovis 2: a table of visual words beside the language model's embedding."""
     vision = see(c, m, "model.vision_tower")
-    language(c, m)
+    text = language(c, m)
     m.single(
         "projector",
         lambda t: t.embedding(
@@ -256,7 +256,8 @@ def ovis2(c: Config, m: ModelBuilder) -> None:
             axis=Axis.IMAGE_TOKENS,
         ),
     )
-    m.head("lm_head", c.hidden, c.vocab, tied=c.tied)
+    width, rows = (text.hidden, text.vocab) if c.tied else (c.hidden, c.vocab)
+    m.head("lm_head", width, rows, tied=c.tied)
 
 
 @tower("video_llama_3_vision")

@@ -104,13 +104,24 @@ def step_vision(c: Config, m: ModelBuilder) -> None:
     picture(m, size=c.pair("image_size"), patches=places(c), tokens=places(c) // 16)
 
 
+def listed(c: Config) -> range | set[int]:
+    """Layers with experts: as the published files list them, else from the fourth on."""
+    stated = c.get("moe_layers_enum")
+    items = stated.split(",") if isinstance(stated, str) else stated
+    if not isinstance(items, list):
+        return range(3, c.layers)
+    return {int(item) for item in items if str(item).strip().isdecimal() and len(str(item)) < 8}
+
+
 @body("step3p5")
 def step_text(c: Config, m: ModelBuilder) -> None:
     """Step 3.5: gated heads, experts from the fourth layer on beside a shared one."""
     count, used = chosen(c, "n_routed_experts", "num_experts_per_tok")
-    types = c.layer_types([("sliding_attention" if i % 4 else "full_attention") for i in range(c.layers)])
-    feeds = kinds(c, "mlp_layer_types", ["sparse" if i > 2 else "dense" for i in range(c.layers)])
-    local, bias = c.size("num_sliding_attention_heads", c.heads), c.flag("attention_bias")
+    types = c.layer_types(["full_attention"] * c.layers)
+    feeds = kinds(c, "mlp_layer_types", ["sparse" if i in listed(c) else "dense" for i in range(c.layers)])
+    older = c.mapping("attention_other_setting").get("num_attention_heads")
+    local = c.size("num_sliding_attention_heads", older if type(older) is int else c.heads)
+    bias = c.flag("attention_bias")
 
     def layer(t: Trace, x: Tensor, kind: str, feed: str) -> Tensor:
         is_local = kind == "sliding_attention"

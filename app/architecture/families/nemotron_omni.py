@@ -61,7 +61,7 @@ def nemotron_omni(c: Config, m: ModelBuilder) -> None:
     if c.get("audio_config") is not None:
         raise c.uncovered("audio_config", "its encoder of sound is not described here")
     text = language(c, m, "language_model.model")
-    m.head("language_model.lm_head", m.hidden_size, text.vocab, tied=False)
+    m.head("language_model.lm_head", m.hidden_size, text.vocab, tied=False, adapted=True)
     see(c, m, "vision_model")
     width = c.size("vision_hidden_size")
     factor, inner = int(1 / c.number("downsample_ratio", 0.5)), c.size("projector_hidden_size")

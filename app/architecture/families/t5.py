@@ -179,11 +179,12 @@ def own_experts(
     act: str,
     top_k: int,
 ) -> Tensor:
-    """Experts as modules of their own, `experts.expert_0` and so on."""
+    """Experts as modules of their own, `experts.expert_0` and so on, which adapters can name one by one."""
     parameters: list[Parameter] = []
     for index in range(count):
         with t.scope(f"experts.expert_{index}"):
             for name, fan_in, fan_out in ((names[0], x.width, inner), (names[1], inner, x.width)):
+                t.unused_linear(name, fan_in, fan_out, bias=bias)
                 split = row(inner) if fan_out == x.width else None
                 parameters.append(
                     t.parameter(f"{name}.weight", (fan_out, fan_in), Role.EXPERT, experts=1, split=split)
