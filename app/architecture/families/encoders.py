@@ -161,9 +161,11 @@ def buckets(c: Config, m: ModelBuilder) -> None:
 
 
 def landmarks(c: Config, t: Trace, x: Tensor) -> None:
-    """Nyströmformer's depthwise convolution of values (arXiv 2102.03902)."""
+    """Nyströmformer's depthwise convolution of values (arXiv 2102.03902), one kernel a head."""
     if c.get("conv_kernel_size") is not None:
-        t.hold(t.parameter("conv.weight", (c.heads, 1, c.size("conv_kernel_size"), 1), Role.CONVOLUTION))
+        kernel, heads = (c.size("conv_kernel_size"), 1), c.heads
+        width = c.hidden // heads
+        t.convolution("conv", x, heads, kernel=kernel, groups=heads, channels_in=heads, bias=False, per_row=width)
 
 
 def second_projections(c: Config, t: Trace, x: Tensor) -> None:
