@@ -9,8 +9,10 @@ from .bands import ranges
 from .breakdown import operations, tally
 from .cost import per_million
 from .estimate import Flow, Performance, Quantiles
+from .load import closed, poisson
 from .requests import PerformanceRequest
 from .setup import Setup, not_yet, set_up
+from .simulate import simulate
 from .static import together
 
 HIGH_LOAD = 0.9
@@ -22,12 +24,22 @@ def estimate_performance(request: PerformanceRequest) -> Performance:
     Raises `DomainError`: `InvalidLayout`, `InvalidRequest`, and `NotSupportedYet` for what is documented
     and not computed.
     """
-    for name in ("request_rate", "concurrency"):
-        if getattr(request, name) is not None:
-            raise not_yet(name, "field_not_computed")
     setup = set_up(request)
-    flow = together(setup)
+    flow = _flow(setup, request)
     return _answer(setup, flow)
+
+
+def _flow(setup: Setup, request: PerformanceRequest) -> Flow:
+    """What the load does: a batch that starts together, a stream, or a closed loop."""
+    if request.request_rate is None and request.concurrency is None:
+        return together(setup)
+    if request.disaggregated:
+        raise not_yet("disaggregated", "field_not_computed")
+    if request.mode == "simulate":
+        return simulate(setup)
+    if request.request_rate is not None:
+        return poisson(setup, request.request_rate)
+    return closed(setup, request.concurrency or 1)
 
 
 def _answer(setup: Setup, flow: Flow) -> Performance:

@@ -7,8 +7,9 @@ from flask import Response
 from ...errors import DomainError
 from ..errors import error_body
 from ..replies import json_reply, language
-from ..schemas.answers import CompareSpeedAnswer, SpeedAnswer
+from ..schemas.answers import CompareSpeedAnswer, SpeedAnswer, TrainingSpeedAnswer
 from ..schemas.performance import ComparePerformanceSchema, PerformanceSchema
+from ..schemas.training_speed import TrainingSpeedSchema
 from .blueprints import Blueprint, service
 
 blueprint = Blueprint(
@@ -16,6 +17,8 @@ blueprint = Blueprint(
 )
 
 _INFERENCE = PerformanceSchema()
+_TRAINING = TrainingSpeedSchema()
+_SCHEMAS = {"inference": _INFERENCE, "training": _TRAINING}
 
 
 @blueprint.post("/inference")
@@ -24,6 +27,14 @@ _INFERENCE = PerformanceSchema()
 def inference(values: dict[str, Any]) -> Response:
     """Latencies, throughput, what bounds them and what tokens cost, by batch or under load."""
     return json_reply(service().performance("inference", values, language()))
+
+
+@blueprint.post("/training")
+@blueprint.arguments(_TRAINING)
+@blueprint.response(200, TrainingSpeedAnswer())
+def training(values: dict[str, Any]) -> Response:
+    """Step time, rates, utilization, and what a number of tokens takes and costs."""
+    return json_reply(service().performance("training", values, language()))
 
 
 @blueprint.post("/compare")
@@ -36,6 +47,7 @@ def compare(values: dict[str, Any]) -> Response:
     def refuse(error: DomainError) -> dict[str, Any]:
         return error_body(error, reader)
 
-    asked = values["configurations"]
-    found = service().compare_performance(values["calculation_type"], asked, _INFERENCE.load, refuse, reader)
+    calculation, asked = values["calculation_type"], values["configurations"]
+    check = _SCHEMAS[calculation].load
+    found = service().compare_performance(calculation, asked, check, refuse, reader)
     return json_reply(found)

@@ -1,0 +1,319 @@
+"""Latency under load in closed form: continuous batching fed by a Poisson stream or by a closed loop.
+
+A step of c decoding sequences takes s(c), and T longer for each prompt that came meanwhile. In the mean a
+step lasts S = s / (1 - lambda T), a request takes part in n of them, so c = lambda n S. What can be
+sustained is 1 / (T + n s(room) / room). A request waits for the rest of the running step, then for its own
+step and the prompts that came in the same gate. A long step lets more prompts come than a short one, so the
+gaps after a request's own long first step are longer than the mean: rho = lambda T of its excess, rho^2 of
+it, and so on, which adds (G - S) rho / (1 - rho) to a request whose first step took G.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import exp, log, pi, sqrt
+from typing import Final
+
+from .estimate import Flow, Quantiles
+from .setup import Setup
+from .step import Engine
+from .tails import gamma_quantile, poisson_quantile, quantiles_of_ttft
+
+SECANTS: Final = 12
+CLOSE: Final = 1e-4
+MOST_ROOM: Final = 2**14  # sequences; what no memory bounds
+SHORT: Final = 2.3  # short answers share the excess among fewer gaps
+NORMAL: Final = {"p50": 0.0, "p90": 1.2816, "p99": 2.3263}
+SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One replica as a queue sees it: seconds of a step by sequences, of a prompt in it (`read_at`: beside
+    one sequence and beside a full room).
+
+    `steps`: steps of a request after its first token. `room`: sequences at once. `start`: seconds of each
+    request beside the engine.
+    """
+
+    engine: Engine
+    context: float
+    prompt: int
+    cached: int
+    steps: float
+    room: int
+    start: float
+    cv: float
+    read_at: tuple[float, float]
+
+    def step(self, sequences: float) -> float:
+        """Seconds of a step without prompts."""
+        return self.engine.decode(max(sequences, 1.0), self.context)
+
+    def met_step(self, sequences: float) -> float:
+        """The same as a sequence meets it, where the others are a Poisson number around the mean."""
+        wide = sqrt(sequences)
+        most = min(sequences + 1 + wide, self.room)
+        return (self.step(sequences + 1 - wide) + self.step(most)) / 2
+
+    def read(self, sequences: float) -> float:
+        """Seconds that a prompt adds: nearly a straight line in the sequences it is read beside."""
+        alone, full = self.read_at
+        return alone + (full - alone) * sequences / self.room
+
+    def sustainable(self) -> float:
+        """Requests/s that one replica can go on with."""
+        read = self.read(self.room)
+        return 1 / (read + self.steps * self.step(self.room) / self.room)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where the queue settles: sequences, seconds of a bare step, of a prompt, of a mean step, the rate.
+
+    `loop`: requests come when others end, at the end of a step.
+    """
+
+    sequences: float
+    step: float
+    read: float
+    mean_step: float
+    rate: float
+    loop: bool = False
+
+    @property
+    def reading(self) -> float:
+        """Share of the time that prompts are read."""
+        return min(self.rate * self.read, 1 - CLOSE)
+
+    @property
+    def second_moment(self) -> float:
+        """Of the length of a step: prompts come as a Poisson stream."""
+        spread = self.rate * self.mean_step * self.read**2 / (1 - self.reading**2)
+        return self.mean_step**2 + spread
+
+    @property
+    def own_step(self) -> float:
+        """Seconds of the step that reads a request's own prompt, and those that came with it."""
+        beside = self.mean_step if self.loop else self.second_moment / self.mean_step
+        return self.step + self.read * (1 + self.rate * beside)
+
+    @property
+    def excess(self) -> float:
+        """Seconds that a request's gaps are longer in all than as many mean steps."""
+        if self.loop:
+            return 0.0
+        return (self.own_step - self.mean_step) * self.reading / (1 - self.reading)
+
+    def stay(self, steps: float) -> float:
+        """Seconds from the first token to the last."""
+        return steps * self.mean_step + self.excess if steps else 0.0
+
+
+def service_of(setup: Setup) -> Service:
+    """The replica that a setup describes."""
+    engine, room = setup.engine, min(setup.room, MOST_ROOM)
+    alone, full = (
+        engine.marginal(beside, setup.context, setup.prompt, setup.cached) for beside in (1.0, float(room))
+    )
+    return Service(
+        engine,
+        setup.context,
+        setup.prompt,
+        setup.cached,
+        (setup.output - 1) / engine.accepted,
+        room,
+        engine.rates.start,
+        setup.request.length_cv,
+        (alone, full),
+    )
+
+
+def poisson(setup: Setup, rate: float) -> Flow:
+    """A Poisson stream of `rate` requests/s over all replicas."""
+    service = service_of(setup)
+    mine = rate / setup.replicas
+    sustainable = service.sustainable()
+    load = mine / sustainable
+    served = min(mine, sustainable)
+    point = settle_open(service, served) if load < 1 else at_room(service, served)
+    wait = _queue(service, point, load) if load < 1 else _backlog(mine, sustainable, setup)
+    return _flow(setup, service, point, wait, load, sustainable, served * setup.replicas)
+
+
+def closed(setup: Setup, concurrency: int) -> Flow:
+    """A closed loop of `concurrency` requests over all replicas: each answer is followed by a request."""
+    service = service_of(setup)
+    mine = concurrency / setup.replicas
+    inside = min(mine, float(service.room))
+    sustainable = service.sustainable()
+    point = settle_closed(service, inside)
+    wait = max(0.0, mine - inside) / point.rate
+    load = point.rate / sustainable
+    return _flow(setup, service, point, wait, min(load, 1.0), sustainable, point.rate * setup.replicas)
+
+
+def settle_open(service: Service, rate: float) -> Point:
+    """The sequences that a rate keeps decoding: c = rate x (n s(c) / (1 - rate T) + excess).
+
+    A sequence meets one more than the mean, itself, as arrivals are independent.
+    """
+
+    def excess(sequences: float) -> float:
+        point = _at(service, sequences, rate)
+        return sequences - rate * point.stay(service.steps)
+
+    found = root(excess, 0.0, float(service.room))
+    return _at(service, found, rate)
+
+
+def settle_closed(service: Service, inside: float) -> Point:
+    """The sequences that decode while the others of a closed loop wait for their first token."""
+
+    def excess(sequences: float) -> float:
+        point = _in_loop(service, sequences)
+        return sequences + point.rate * first_token(service, point) - inside
+
+    if not service.steps:
+        return _in_loop(service, inside)
+    return _in_loop(service, root(excess, 0.0, inside))
+
+
+def at_room(service: Service, rate: float) -> Point:
+    """A replica that is full."""
+    return _at(service, float(service.room), rate)
+
+
+def _at(service: Service, sequences: float, rate: float) -> Point:
+    full = sequences >= service.room
+    step, read = service.step(sequences) if full else service.met_step(sequences), service.read(sequences)
+    return Point(sequences, step, read, step / max(1 - rate * read, CLOSE), rate)
+
+
+def _in_loop(service: Service, sequences: float) -> Point:
+    """Prompts come as fast as answers end: S = s + c T / n."""
+    step, read = service.step(sequences), service.read(sequences)
+    if not service.steps:
+        return Point(0.0, step, read, step + read, 1 / (read + service.engine.rates.step), True)
+    mean = step + sequences * read / service.steps
+    return Point(sequences, step, read, mean, sequences / (service.steps * mean), True)
+
+
+def root(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Where a rising function is zero, by false position (Illinois); `high` where it is nowhere.
+
+    >>> round(root(lambda x: x * x - 2, 0.0, 2.0), 3)
+    1.414
+    """
+    below, above = excess(low), excess(high)
+    if above <= 0 or below >= 0:
+        return high if above <= 0 else low
+    for _ in range(SECANTS):
+        middle = (low * above - high * below) / (above - below)
+        value = excess(middle)
+        if abs(value) <= CLOSE * max(middle, 1.0):
+            return middle
+        if value < 0:
+            low, below, above = middle, value, above / 2
+        else:
+            high, above, below = middle, value, below / 2
+    return middle
+
+
+def first_token(service: Service, point: Point) -> float:
+    """Mean seconds to the first token, once admitted."""
+    if point.loop:
+        return service.start + point.own_step
+    busy = 1 - exp(-point.sequences - point.reading)
+    return service.start + busy * point.second_moment / (2 * point.mean_step) + point.own_step
+
+
+def _queue(service: Service, point: Point, load: float) -> float:
+    """Wait for a place among `room`: those beyond it queue as in a birth and death process.
+
+    Sequences are nearly normal around their mean, the wider the more a step slows with them; beyond the room
+    their number falls by the load for each.
+    """
+    room, mean = service.room, point.sequences
+    if mean < 1 or room < 2 or not service.steps:
+        return 0.0
+    full = _at(service, float(room), point.rate).stay(service.steps)
+    slowing = log(full / point.stay(service.steps)) / log(room / mean) if room > mean else 1.0
+    variance = mean / max(1 - slowing, 1 - load)
+    density = exp(-((room - mean) ** 2) / (2 * variance)) / sqrt(2 * pi * variance)
+    return density * load / (1 - load) ** 2 / point.rate
+
+
+def _backlog(rate: float, sustainable: float, setup: Setup) -> float:
+    """Mean wait of the requests asked for when they come faster than they can be answered."""
+    return (1 / sustainable - 1 / rate) * setup.request.num_requests / setup.replicas / 2
+
+
+def _flow(
+    setup: Setup, service: Service, point: Point, wait: float, load: float, sustainable: float, rate: float
+) -> Flow:
+    ttft = wait + first_token(service, point)
+    stay = point.stay(service.steps)
+    gap = 1 / (service.steps * setup.engine.accepted) if service.steps else 0.0
+    whole = ttft + stay
+    return Flow(
+        ttft=ttft,
+        tpot=gap * (stay + SHORT * service.cv**2 * point.excess),
+        itl=gap * stay,
+        e2e=whole,
+        requests_per_s=rate,
+        in_flight=point.sequences,
+        waiting=point.rate * wait,
+        saturation=load,
+        sustainable=sustainable * setup.replicas,
+        percentiles=_spread(setup, service, point, ttft, load),
+    )
+
+
+def _spread(
+    setup: Setup, service: Service, point: Point, ttft: float, load: float
+) -> Mapping[str, Quantiles]:
+    """Percentiles of each latency."""
+    floor = service.start + point.step + point.read
+    long = point.read > 5 * point.step
+    first = quantiles_of_ttft(ttft, floor, load, service.cv > 0.5, long)
+    found = {"ttft_ms": first}
+    if service.steps:
+        found["tpot_ms"] = _per_request(setup, service, point)
+        found["itl_ms"] = _gaps(setup, point)
+    found["e2e_latency_ms"] = _whole(service, point, ttft, first)
+    return found
+
+
+def _per_request(setup: Setup, service: Service, point: Point) -> Quantiles:
+    """Mean gap of a request: prompts that fall into it, and how many decode beside it, vary."""
+    kept = setup.engine.accepted
+    mean = point.stay(service.steps) / service.steps
+    prompts = point.rate * service.steps * mean
+    wider = max(point.sequences, 1.0) + sqrt(max(point.sequences, 1.0))
+    beside = max(0.0, service.step(wider) - point.step)
+    deviation = sqrt(prompts * (point.read / service.steps) ** 2 + beside**2)
+    at = {name: max(point.step, mean + z * deviation) / kept for name, z in NORMAL.items()}
+    return Quantiles(mean / kept, at["p50"], at["p90"], at["p99"])
+
+
+def _gaps(setup: Setup, point: Point) -> Quantiles:
+    """Gaps: a bare step, or one with as many prompts as a gate holds; never more than the budget reads."""
+    kept, coming = setup.engine.accepted, point.rate * point.mean_step
+    most = point.step + max(point.read, setup.engine.budget / max(setup.prompt, 1) * point.read)
+    at = {
+        name: min(most, point.step + point.read * poisson_quantile(coming, share)) / kept
+        for name, share in SHARES.items()
+    }
+    return Quantiles(point.mean_step / kept, at["p50"], at["p90"], at["p99"])
+
+
+def _whole(service: Service, point: Point, ttft: float, first: Quantiles) -> Quantiles:
+    """Whole requests: lengths as their distribution has them, else the spread of their gaps."""
+    rest = point.stay(service.steps)
+    slow = {"p50": 0.99, "p90": 1.08, "p99": 1.18}
+    at = {}
+    for name, share in SHARES.items():
+        length = gamma_quantile(service.cv, share)
+        stretched = rest * max(length, slow[name]) if service.cv else rest * slow[name]
+        at[name] = max(ttft, getattr(first, name) if not rest else ttft) + stretched
+    return Quantiles(ttft + rest, at["p50"], max(at["p50"], at["p90"]), max(at["p90"], at["p99"]))
