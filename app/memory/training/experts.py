@@ -5,7 +5,7 @@ expert in the order of the experts, go through two grouped products, are weighte
 summed, so every inner tensor has top_k rows a token whatever the router decides.
 """
 
-from ...architecture.operations import Experts, Parameter, Route
+from ...architecture.operations import Experts, Parameter, Role, Route
 from .lowering import Lowering, apply, rule
 from .sizes import TOKENS, share
 from .tape import Flow, Node, Storage, Value
@@ -53,17 +53,30 @@ def experts(low: Lowering, op: Experts) -> None:
     order, back = Storage(INDEX * rows), Storage(INDEX * rows)
     gathered = gathered_rows(low, x, rows * op.fan_in, Storage(INDEX * rows))
     chosen = gathered_rows(low, weights, rows, order)
-    matrices = [p for p in op.parameters if len(p.shape) == 3]
-    biases = [p for p in op.parameters if len(p.shape) == 2]
+    matrices = [p for p in op.parameters if p.role is Role.EXPERT]
+    biases = [p for p in op.parameters if p.role is Role.BIAS]
     inner = share(op.width, low.ranks) * rows
-    hidden = grouped(low, gathered, matrices[0], (2 if op.gated else 1) * inner, biases[:1])
-    hidden = gate(low, op, hidden, inner) if op.gated else apply(low, op.activation, [hidden])
+    hidden = entered(low, op, gathered, matrices[:-1], biases[:1], inner)
     out = grouped(low, hidden, matrices[-1], rows * op.fan_in, biases[1:])
     weighted = tape.multiply(out, chosen)
     ordered = gathered_rows(low, weighted, weighted.count, back)
     summed = tape.new(x.count, ordered.item, ordered)
     tape.record(Node(((ordered, Flow.EXPAND),), (summed,)))
     low.put(op.output, tape.cast(summed, item))
+
+
+def entered(
+    low: Lowering, op: Experts, x: Value, matrices: list[Parameter], biases: list[Parameter], inner: int
+) -> Value:
+    """The inner tensor: gate and up in one matrix or in two, or a plain activation."""
+    if not matrices:
+        return x
+    if not op.gated:
+        return apply(low, op.activation, [grouped(low, x, matrices[0], inner, biases)])
+    if len(matrices) == 1:
+        return gate(low, op, grouped(low, x, matrices[0], 2 * inner, biases), inner)
+    left, right = (grouped(low, x, matrix, inner, []) for matrix in matrices[:2])
+    return low.tape.multiply(apply(low, op.activation, [left]), right)
 
 
 def grouped(low: Lowering, x: Value, parameter: Parameter, count: int, biases: list[Parameter]) -> Value:

@@ -84,6 +84,7 @@ class Lowering:
             if isinstance(op, Route) and op.scoring == "sigmoid" and not mode.autocast
         }
 
+        self.adapted = targets_of(section, mode)
         self.stays: list[Storage] = []  # results that recomputation operation by operation keeps
         self.products = 0
         self._gathered: dict[Storage, Value] = {}
@@ -172,6 +173,14 @@ class Lowering:
         return self.tape.cast(x, self.mode.compute_item) if self.mode.autocast else x
 
 
+def targets_of(section: Section, mode: Mode) -> frozenset[int]:
+    """The linears that adapters sit on."""
+    if mode.adapters is None:
+        return frozenset()
+    chosen = adapter_rules.targets((section,), mode.adapters.target_modules)
+    return frozenset(id(t.operation) for t in chosen if isinstance(t.operation, Linear))
+
+
 def gates(section: Section) -> frozenset[int]:
     """Activations whose only use is a product with another tensor: kernels fuse the two."""
     operations = section.block.operations
@@ -223,7 +232,7 @@ def linear(low: Lowering, op: Linear) -> None:
     low.products += 1
     if low.products % 2:  # torchtitan's selective recomputation keeps every second product
         low.stays.append(out.storage)
-    if low.mode.adapters is not None and adapted(low, op):
+    if low.mode.adapters is not None and id(op) in low.adapted:
         out = adapter(low, low.mode.adapters, x, op, out, width)
     out.strided = True
     low.put(op.output, out)
@@ -245,15 +254,6 @@ def narrow_product(low: Lowering, x: Value, op: Linear, count: int) -> Value:
     if x.grad:
         keeps.append(Storage(weights[0].count))
     return low.tape.fused((x, *weights), count, low.mode.compute_item, keeps=keeps)
-
-
-def adapted(low: Lowering, op: Linear) -> bool:
-    """Whether an adapter sits on this linear."""
-    settings = low.mode.adapters
-    if settings is None or not op.module or op.head:
-        return False
-    chosen = adapter_rules.targets((low.section,), settings.target_modules)
-    return any(target.operation is op for target in chosen)
 
 
 def adapter(low: Lowering, settings: Adapters, x: Value, op: Linear, base: Value, count: int) -> Value:

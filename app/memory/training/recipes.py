@@ -49,9 +49,12 @@ def recipe_of(request: TrainingRequest) -> Recipe:
     quantization = request.model.quantization
     if request.method == "qlora" and quantization in (None, "none"):
         quantization = "nf4-double"
-    narrow = precision not in ITEM
-    if narrow and not adapted:
-        raise invalid("precision", "training_narrow_weights", value=precision)
+    if not adapted:
+        if precision not in ITEM:
+            raise invalid("precision", "training_narrow_weights", value=precision)
+        if quantization not in (None, "none"):
+            raise invalid("quantization", "training_narrow_weights", value=quantization)
+        quantization = "none"
     item = ITEM.get(precision, 2)
     gathered = mixed != "none" and request.fsdp != "none"  # FSDP gathers float32 shards as 16-bit weights
     autocast = mixed != "none" and item == 4 and not gathered

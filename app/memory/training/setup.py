@@ -13,7 +13,7 @@ from ...parallelism import Layout, Stage, check_layout
 from .. import optimizer as optimizers
 from ..optimizer import Group
 from ..requests import Lora, TrainingRequest
-from ..weights import rank_weights
+from ..weights import StoredModel, rank_weights
 from .checks import check
 from .layers import Span, places
 from .mode import COMPILED, CUDA_EAGER, LIGER, LITGPT, MEGATRON, TORCHTUNE, Adapters, Kernels, Mode
@@ -210,6 +210,12 @@ def first_trained(architecture: Architecture, percent: float) -> int:
     return 0 if wanted > 0 else min(by_layer, default=0)
 
 
+@lru_cache(maxsize=512)
+def plan_of(stored: StoredModel, span: Span, mode: Mode, behind: Behind) -> Plan:
+    """The moments of one stage; optimizers and batch sizes share it."""
+    return make_plan(tuple(places(stored.sections, mode, span)), mode, behind)
+
+
 def _step(
     request: TrainingRequest,
     recipe: Recipe,
@@ -241,7 +247,7 @@ def _step(
         in_flight,
         recipe,
         sharding,
-        make_plan(tuple(places(recipe.stored.sections, mode, span)), mode, behind),
+        plan_of(recipe.stored, span, mode, behind),
         beside,
         weights,
         0 if offloaded else states,
