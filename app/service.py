@@ -10,20 +10,23 @@ from typing import Any, Final, Literal, cast
 from . import inspection
 from .answer import Style, needed_bytes, render, warning
 from .comparison import Comparison
-from .errors import DomainError, NotSupportedYet, Problem
+from .errors import DomainError
 from .lookup import Lookup, name_of
 from .memory.estimate import Estimate
 from .memory.inference import estimate_inference
 from .memory.requests import InferenceRequest, TrainingRequest
 from .memory.training import estimate_training
-from .messages import Language, Message
+from .messages import Language
 from .performance.inference import estimate_performance
+from .performance.training import estimate_training_performance
 from .questions import Question, inference_question, training_question
 from .registry.hub import HubClient
 from .registry.models import ModelEntry, select
 from .settings import Settings
 from .speed_answer import render_speed, speed_summary
 from .speed_questions import speed_question
+from .training_speed_answer import render_training_speed, training_speed_summary
+from .training_speed_question import training_speed_question
 from .validation import validate_log
 
 Calculation = Literal["inference", "training"]
@@ -84,7 +87,7 @@ class Service:
         return {**answer, "warnings": [warning(message, language) for message in warnings]}
 
     def performance(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
-        """The answer of `POST /api/performance/inference`; raises `DomainError`."""
+        """The answer of `POST /api/performance/inference` or `/training`; raises `DomainError`."""
         return self._timed(calculation, values, language, explain=bool(values.get("explain", True)))
 
     def compare_performance(
@@ -104,7 +107,8 @@ class Service:
                 results.append(self._timed(calculation, values, language, explain))
             except DomainError as error:
                 results.append(refuse(error))
-        return {"calculation_type": calculation, "results": results, "summary": speed_summary(results)}
+        summary = speed_summary(results) if calculation == "inference" else training_speed_summary(results)
+        return {"calculation_type": calculation, "results": results, "summary": summary}
 
     def models(self, query: Values) -> Answer:
         """The answer of `GET /api/models`."""
@@ -174,15 +178,22 @@ class Service:
         return render(calculation, question.request.model, estimate, parameters, style, question.warnings)
 
     def _timed(self, calculation: Calculation, values: Values, language: Language, explain: bool) -> Answer:
-        if calculation != "inference":
-            message = Message("field_not_computed", {"field": "calculation_type"})
-            raise NotSupportedYet(message, [Problem("calculation_type", message)])
+        style = Style(language, values.get("unit", "GB"), explain)
+        if calculation == "training":
+            return self._timed_training(values, style)
         question = speed_question(values, self.lookup)
         found = estimate_performance(question.request)
-        style = Style(language, values.get("unit", "GB"), explain)
         parameters = {**question.parameters, "explain": explain}
         model = question.request.serving.model
         return render_speed(model, found, parameters, style, question.warnings)
+
+    def _timed_training(self, values: Values, style: Style) -> Answer:
+        question = training_speed_question(values, self.lookup)
+        training = question.request.training
+        found = estimate_training_performance(question.request)
+        memory = estimate_training(training)
+        parameters = {**question.parameters, "explain": style.explain}
+        return render_training_speed(training.model, found, memory, parameters, style, question.warnings)
 
     def _ask(self, calculation: Calculation, values: Values) -> tuple[Question, Estimate]:
         if calculation == "inference":

@@ -156,6 +156,25 @@ class SpeedAnswer(MemoryAnswer):
     definitions = f.Dict(metadata={"description": "What each figure means; left out with explain: false."})
 
 
+class TrainingSpeedAnswer(TrainingAnswer):
+    """Speed of training, with its memory."""
+
+    tokens_per_sec_per_gpu = f.Float(**_required("Of one GPU."))
+    tokens_per_sec = f.Float(**_required("Over all GPUs."))
+    step_ms = f.Float(**_required("One optimizer step."))
+    mfu = f.Float(**_required("FLOPs that are needed over the peak, 0 to 1."))
+    hfu = f.Float(**_required("FLOPs that are done over the peak, 0 to 1."))
+    tflops_per_gpu = f.Float(**_required("Needed FLOPs done each second [10^12]."))
+    days = f.Float(required=True, allow_none=True)
+    gpu_hours = f.Float(required=True, allow_none=True)
+    cost_usd = f.Float(required=True, allow_none=True)
+    bottleneck = f.String(**_required("compute, memory_bandwidth, interconnect or overhead"))
+    breakdown_ms = f.Dict(keys=f.String(), values=f.Float(), **_required("Where a step goes."))
+    utilization = f.Dict(**_required("compute, memory_bandwidth, interconnect, memory_capacity."))
+    performance_range = f.Dict(**_required("90% band of each figure: low and high."))
+    definitions = f.Dict(metadata={"description": "What each figure means; left out with explain: false."})
+
+
 class CompareSpeedAnswer(Answer):
     """Answers or errors in order, and which is fastest."""
 
