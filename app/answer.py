@@ -58,7 +58,7 @@ def render(
 
 def needed_bytes(estimate: Estimate) -> dict[str, int]:
     """What the fullest rank needs, by component and in total."""
-    return _with_total(_bytes_by_name(estimate.fullest), estimate.total_name)
+    return _with_total(estimate.fullest.sizes, estimate.total_name)
 
 
 def describe_model(model: Model, trainable: object = None) -> dict[str, Any]:
@@ -93,21 +93,14 @@ def explain(term: Term, language: Language) -> dict[str, Any]:
     }
 
 
-def _bytes_by_name(rank: Rank) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for term in rank.terms:
-        found[term.name] = found.get(term.name, 0) + term.bytes
-    return found
-
-
-def _with_total(sizes: dict[str, int], total_name: str) -> dict[str, int]:
+def _with_total(sizes: Mapping[str, int], total_name: str) -> dict[str, int]:
     return {**sizes, total_name: sum(sizes.values())}
 
 
 def _cluster(estimate: Estimate, needed: Mapping[str, int]) -> dict[str, int]:
     sums = dict.fromkeys(needed, 0)
     for rank in estimate.ranks:
-        for name, size in _with_total(_bytes_by_name(rank), estimate.total_name).items():
+        for name, size in _with_total(rank.sizes, estimate.total_name).items():
             sums[name] = sums.get(name, 0) + size * rank.count
     return sums
 
@@ -116,7 +109,7 @@ def _rank(rank: Rank, total_name: str) -> dict[str, Any]:
     return {
         "role": rank.role,
         "gpus": rank.count,
-        "memory_bytes": _with_total(_bytes_by_name(rank), total_name),
+        "memory_bytes": _with_total(rank.sizes, total_name),
     }
 
 

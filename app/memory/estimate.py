@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from ..messages import Message
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """One named part of the need [bytes], with the formula, the values put into it and its source.
 
     `low` and `high` bound the bytes that measured runs would show (90 of 100); a term that is exact
@@ -24,7 +24,7 @@ class Term:
     high: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rank:
     """One distinct kind of GPU in the deployment: what it does, how many there are, what each holds."""
 
@@ -32,10 +32,18 @@ class Rank:
     count: int
     terms: tuple[Term, ...]
 
-    @property
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """The terms added up by name [bytes of one GPU]."""
+        found: dict[str, int] = {}
+        for term in self.terms:
+            found[term.name] = found.get(term.name, 0) + term.bytes
+        return found
+
+    @cached_property
     def total(self) -> int:
         """Sum of the terms [bytes of one GPU]."""
-        return sum(term.bytes for term in self.terms)
+        return sum(self.sizes.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..parallelism import Stage
 from .estimate import Estimate, Fit, Rank
 from .requests import InferenceRequest
 from .runtimes import deploy
@@ -20,10 +21,7 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
     """
     deployment = deploy(request)
     deployment.check()
-    ranks = tuple(
-        Rank(stage.role, deployment.ranks_of(stage), deployment.terms(stage)) for stage in deployment.stages
-    )
-    ranks = tuple(sorted(ranks, key=lambda rank: -rank.total))
+    ranks = _ranks(deployment)
     extra: dict[str, Any] = {"minimum_bytes": _minimum(deployment)}
     fit = None
     if request.gpu is not None:
@@ -31,7 +29,8 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
         extra["capacity"] = _capacity(deployment)
     if request.solve_for is not None:
         extra["solution"] = solve(deployment, request.solve_for)
-    return Estimate(TOTAL, ranks, tuple(deployment.warnings), fit, deployment.parameters(), extra)
+    fullest_first = tuple(sorted(ranks.values(), key=lambda rank: -rank.total))
+    return Estimate(TOTAL, fullest_first, tuple(deployment.warnings), fit, deployment.parameters(), extra)
 
 
 def predicted_figures(request: InferenceRequest) -> dict[str, float]:
@@ -39,28 +38,24 @@ def predicted_figures(request: InferenceRequest) -> dict[str, float]:
     return deploy(request).figures()
 
 
+def _ranks(deployment: Deployment) -> dict[Stage, Rank]:
+    """What each distinct rank holds."""
+    return {
+        stage: Rank(stage.role, deployment.ranks_of(stage), deployment.terms(stage))
+        for stage in deployment.stages
+    }
+
+
 def _minimum(deployment: Deployment) -> dict[str, int]:
     """The keys of `memory_bytes` for the least that would run, on the fullest rank."""
-    least = deployment.minimum()
-    fullest = max(
-        (least.terms(stage) for stage in least.stages), key=lambda terms: sum(t.bytes for t in terms)
-    )
-    found: dict[str, int] = {}
-    for term in fullest:
-        found[term.name] = found.get(term.name, 0) + term.bytes
-    found[TOTAL] = sum(found.values())
-    return found
+    fullest = max(_ranks(deployment.minimum()).values(), key=lambda rank: rank.total)
+    return {**fullest.sizes, TOTAL: fullest.total}
 
 
-def _fit(deployment: Deployment, ranks: tuple[Rank, ...]) -> Fit:
+def _fit(deployment: Deployment, ranks: Mapping[Stage, Rank]) -> Fit:
     """Judged on the rank with the least left."""
-    batch, length = deployment.batch, deployment.length
-    tightest = min(
-        deployment.stages,
-        key=lambda s: deployment.room(s, batch, length) - deployment.cache_bytes(s, batch, length),
-    )
-    need = sum(term.bytes for term in deployment.terms(tightest))
-    budget = deployment.budget(tightest)
+    tightest = deployment.tightest()
+    need, budget = ranks[tightest].total, deployment.budget(tightest)
     usable = deployment.device.usable
     return Fit(need <= min(budget, deployment.device.total), usable, budget, budget - need, need / usable)
 

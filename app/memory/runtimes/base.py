@@ -266,7 +266,7 @@ class Deployment(ABC):
         """What one rank of this stage holds."""
 
     def minimum(self) -> "Deployment":
-        """The same request set up to need the least."""
+        """The same request set up to need the least; only its terms are asked for."""
         return self
 
     @abstractmethod
@@ -284,6 +284,13 @@ class Deployment(ABC):
     def slack(self, batch: int, length: int) -> float:
         """How much more would fit beside `batch` sequences of `length`, of one replica; below 0: too much."""
         return min(self.room(s, batch, length) - self.cache_bytes(s, batch, length) for s in self.stages)
+
+    def tightest(self) -> Stage:
+        """The stage whose ranks have the least left."""
+        if len(self.stages) == 1:
+            return self.stages[0]
+        at = self.batch, self.length
+        return min(self.stages, key=lambda stage: self.room(stage, *at) - self.cache_bytes(stage, *at))
 
     def largest_batch(self) -> int:
         """Sequences of the asked length that fit in one replica."""

@@ -13,11 +13,13 @@ def largest(slack: Callable[[int], float], guess: int) -> int:
     >>> largest(lambda n: 170 - n * n, 9)
     13
     """
+    at, room = min(max(guess, 1), MOST), 0.0
+    if slack(at) >= 0 and (at == MOST or slack(at + 1) < 0):
+        return at
     first = slack(1)
     if first < 0:
         return 0
     low, high = 1, MOST + 1
-    at, room = min(max(guess, 1), MOST), 0.0
     for _ in range(SECANTS):
         room = slack(at)
         low, high = (max(low, at), high) if room >= 0 else (low, min(high, at))

@@ -5,6 +5,7 @@ figures without a source in code are measured on H100 start-up logs.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from math import ceil
@@ -22,6 +23,7 @@ from .base import GIB, Deployment, covered_version
 from .multimodal import multimodal_bytes
 from .placement import has_experts
 from .rope import table_bytes
+from .search import largest
 from .vllm_graphs import capture_sizes, captured, estimated, kernels
 from .vllm_kv import Groups, grouped
 from .vllm_profile import Profile, Run, profile
@@ -40,8 +42,7 @@ class VllmDeployment(Deployment):
     def __init__(self, request: InferenceRequest) -> None:
         self.minor = int(self.version_of(request).partition(".")[2])
         super().__init__(request)
-        self.settings = self._settings()
-        self._rooms: dict[Stage, int] = {}
+        self.settings = self._settings(request.max_num_seqs, bool(request.enforce_eager))
         if self.minor not in MEASURED:
             self.warnings.append(
                 Message("version_unmeasured", {"backend": "vLLM", "version": f"0.{self.minor}"})
@@ -72,11 +73,11 @@ class VllmDeployment(Deployment):
             over_data,
         )
 
-    def _settings(self) -> Settings:
+    def _settings(self, slots: int | None, eager: bool) -> Settings:
         r = self.request
         tokens, sequences = default_batch(self.device, self.minor)
         tokens = r.max_num_batched_tokens or tokens
-        sequences = r.max_num_seqs or min(sequences, tokens)
+        sequences = slots or min(sequences, tokens)
         if r.max_num_batched_tokens is None:
             tokens = min(tokens, sequences * r.sequence_length)
         if self.encodes:
@@ -88,7 +89,7 @@ class VllmDeployment(Deployment):
             sequences,
             utilization,
             r.block_size or self._default_block(),
-            bool(r.enforce_eager),
+            eager,
             self._second_runner(),
         )
 
@@ -234,14 +235,18 @@ class VllmDeployment(Deployment):
 
     def check(self) -> None:
         """Warn where the engine refuses to start."""
-        if not self.starts():
+        if not self.starts:
             free = min(self.device.total - self.context(s) for s in self.stages) / self.device.total
             values = {"utilization": self.settings.utilization, "most": f"{max(0.0, free):.3f}"}
             self.warnings.append(Message("cannot_start", values))
 
     def minimum(self) -> "VllmDeployment":
         """As many sequences as asked for, no graphs."""
-        return VllmDeployment(replace(self.request, max_num_seqs=self.batch, enforce_eager=True))
+        least = copy(self)
+        for reading in ("per_request", "blocks"):  # those that change with the settings
+            vars(least).pop(reading, None)
+        least.settings = self._settings(self.batch, eager=True)
+        return least
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks of every group."""
@@ -250,6 +255,11 @@ class VllmDeployment(Deployment):
     def blocks_of(self, length: int) -> int:
         """Blocks that one request of `length` tokens may need."""
         return self.groups.blocks(ceil(length / self.layout.context), self.in_flight, self.source(length))
+
+    @cached_property
+    def per_request(self) -> int:
+        """Blocks that one request of the asked length may need."""
+        return self.blocks_of(self.length)
 
     def block_bytes(self, stage: Stage) -> int:
         """One block over the layers of a group on this stage."""
@@ -261,11 +271,6 @@ class VllmDeployment(Deployment):
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """Requested memory less weights, peak and what lies outside torch (`determine_available_memory`)."""
-        if (found := self._rooms.get(stage)) is None:
-            found = self._rooms[stage] = self._room(stage)
-        return found
-
-    def _room(self, stage: Stage) -> int:
         inside = self.weights(stage) + self.profile(stage).total + self.non_torch(stage)
         if self.minor >= 20:
             inside += self.graph_estimate(stage)
@@ -282,12 +287,13 @@ class VllmDeployment(Deployment):
 
     def slack(self, batch: int, length: int) -> float:
         """Blocks left over, where the requested memory is free when the engine starts."""
-        if not self.starts():
+        if not self.starts:
             return -1
         if not self.groups.block_bytes:
             return min(self.room(s, batch, length) for s in self.stages)
         return self.blocks - batch * self.blocks_of(length)
 
+    @cached_property
     def starts(self) -> bool:
         """Whether the requested memory is free beside the context (`request_memory` refuses otherwise)."""
         requested = ceil(self.settings.utilization * self.device.total)
@@ -297,15 +303,20 @@ class VllmDeployment(Deployment):
         """Whole requests that the pool holds."""
         if not self.groups.block_bytes:
             return super().largest_batch()
-        per_request = self.blocks_of(self.length)
-        return self.blocks // per_request if self.starts() else 0
+        return self.blocks // self.per_request if self.starts else 0
 
     def longest(self) -> int:
         """As at the length from which a step is full: fewer tokens a step only leave more room."""
         full = ceil(default_batch(self.device, self.minor)[0] / self.settings.sequences)
         if self.request.max_num_batched_tokens is None and self.length < full:
             return VllmDeployment(replace(self.request, sequence_length=full)).longest()
-        return super().longest()
+        if not self.starts:
+            return 0
+        if not self.groups.block_bytes:
+            return super().longest()
+        share = self.blocks // self.batch
+        guess = self.groups.tokens(share, self.in_flight) * self.layout.context
+        return largest(lambda length: share - self.blocks_of(length), guess)
 
     @cached_property
     def blocks(self) -> int:
@@ -318,7 +329,7 @@ class VllmDeployment(Deployment):
             return super().capacity()
         context = self.layout.context
         blocks = self.blocks
-        concurrency = blocks / max(1, self.blocks_of(self.length))
+        concurrency = blocks / max(1, self.per_request)
         tokens = blocks // self.groups.count * self.groups.smallest_block * context
         if self.minor >= 21:
             tokens = int(concurrency * self.length)

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Final, Literal
 
 from ..kv_cache import LayerCache
+from .search import MOST
 
 Kind = Literal["full", "latent", "window", "chunk", "state", "cross"]
 
@@ -69,6 +70,17 @@ class Groups:
     def blocks(self, length: int, in_flight: int, source: int = 0) -> int:
         """Blocks that one request of `length` tokens may need."""
         return sum(groups * spec.pages(length, in_flight, source) for spec, groups in self.specs)
+
+
+    def tokens(self, blocks: int, in_flight: int) -> int:
+        """Tokens of a request that so many blocks hold; where windows are not full yet, about that."""
+        growing = [(spec, groups) for spec, groups in self.specs if spec.kind in ("full", "latent")]
+        if not growing:
+            return MOST
+        a_token = sum(groups / spec.block for spec, groups in growing)
+        fixed = sum(g * s.pages(MOST, in_flight) for s, g in self.specs if (s, g) not in growing)
+        block = min(spec.block for spec, _ in growing)
+        return int((blocks - fixed) / a_token) // block * block
 
 
 def specs(

@@ -4,8 +4,7 @@ Sources: vLLM `v1/worker/gpu_model_runner.py` (`profile_run`, `_dummy_run`, `_du
 `v1/sample/ops/topk_topp_sampler.py`, `model_executor/layers/fused_moe` (`workspace_shapes`).
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..activations import Widths
 from .device import Device
@@ -13,8 +12,7 @@ from .device import Device
 MIB: Final = 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """The parts of the peak [bytes]: `total` = max(forward, sampler) + what stays for good."""
 
     forward: int
@@ -29,8 +27,7 @@ class Profile:
         return max(self.forward, self.sampler) + self.experts + self.multimodal + self.workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """What the profile run runs at: tokens, sequences, and the version of the engine."""
 
     minor: int

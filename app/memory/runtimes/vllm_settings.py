@@ -5,8 +5,7 @@ Sources: vLLM `engine/arg_utils.py` (`EngineArgs.get_batch_defaults`), `v1/worke
 each; mixtures of experts make one more.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .device import Device
 
@@ -15,8 +14,7 @@ DEFAULT_BLOCK: Final = 16
 MEASURED: Final = (11, 15, 16, 17, 18, 19)  # versions with start-up logs to compare with
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The engine's arguments after its own defaults."""
 
     minor: int

@@ -62,7 +62,7 @@ def terms(d: "VllmDeployment", stage: Stage) -> tuple[Term, ...]:
 
 
 def _cache(d: "VllmDeployment", stage: Stage) -> Term:
-    per_request, block = d.blocks_of(d.length), d.block_bytes(stage)
+    per_request, block = d.per_request, d.block_bytes(stage)
     values = {
         "sequences": d.batch,
         "blocks_per_sequence": per_request,
