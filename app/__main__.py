@@ -1,9 +1,6 @@
-"""`python -m llm_estimate` serves, as `python server.py` does in a checkout."""
+"""`python -m llm_estimate`: the command line, of which `serve` is one command."""
 
-from .api.application import create_app
-from .serve import serve
-from .settings import read_settings
+from .cli.main import main
 
 if __name__ == "__main__":
-    settings = read_settings()
-    serve(create_app(settings), settings)
+    main()

@@ -1,0 +1,19 @@
+"""`serve`: the HTTP service."""
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--host", help="Address to bind [HOST, else 127.0.0.1].")
+@click.option("--port", type=int, help="Port to bind [PORT, else 5000].")
+@click.option("--workers", type=int, help="Worker processes [one per core].")
+@click.option("--threads", type=int, help="Threads of each worker [4].")
+def serve(**given: Any) -> None:
+    from ..api.application import create_app
+    from ..serve import serve as serve_app
+    from ..settings import read_settings
+
+    settings = read_settings(**{name: value for name, value in given.items() if value is not None})
+    serve_app(create_app(settings), settings)

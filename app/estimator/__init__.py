@@ -1,0 +1,1 @@
+"""The Python face: the calculations as typed functions, over the same checks and services as HTTP."""

@@ -1,0 +1,115 @@
+"""The calculations as functions: one for each endpoint, the same fields, checks and answers.
+
+A model is given first, as a name or hub id, a configuration, or billions of parameters; everything else by
+the names of the HTTP interface. Wrong input raises `DomainError` (see `errors`), which names every problem.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, Unpack
+
+from ..messages import Language
+from .accelerator import Device
+from .fields import Configurations, InferenceFields, PerformanceFields, TrainingFields
+from .local import Local
+from .result import Result
+
+ModelForm = str | float | Mapping[str, Any]
+
+
+@cache
+def local(language: Language = "en") -> Local:
+    """The service of this process in one language; settings come from the environment."""
+    return Local(language=language)
+
+
+def memory_inference(
+    model: ModelForm | None = None, /, *, language: Language = "en", **fields: Unpack[InferenceFields]
+) -> Result:
+    """Memory of serving a model [bytes], as `POST /api/memory/inference` answers; raises `DomainError`.
+
+    >>> memory_inference(7, precision="float16")["memory_requirements"]["model_weights"]
+    '14.00 GB'
+    """
+    return _ask("/api/memory/inference", request_of(model, fields), language)
+
+
+def memory_training(
+    model: ModelForm | None = None, /, *, language: Language = "en", **fields: Unpack[TrainingFields]
+) -> Result:
+    """Memory of training a model [bytes], as `POST /api/memory/training` answers; raises `DomainError`."""
+    return _ask("/api/memory/training", request_of(model, fields), language)
+
+
+def performance_inference(
+    model: ModelForm | None = None, /, *, language: Language = "en", **fields: Unpack[PerformanceFields]
+) -> Result:
+    """Speed of serving, as `POST /api/performance/inference` answers; needs `gpu`; raises `DomainError`."""
+    return _ask("/api/performance/inference", request_of(model, fields), language)
+
+
+def performance_training(
+    model: ModelForm | None = None, /, *, language: Language = "en", **fields: Any
+) -> Result:
+    """Speed of training, as `POST /api/performance/training` answers; needs `gpu`; raises `DomainError`."""
+    return _ask("/api/performance/training", request_of(model, fields), language)
+
+
+def recommend(model: ModelForm | None = None, /, *, language: Language = "en", **fields: Any) -> Result:
+    """What to run it on, as `POST /api/recommend` answers; raises `DomainError`."""
+    return _ask("/api/recommend", request_of(model, fields), language)
+
+
+def compare(
+    calculation_type: Literal["inference", "training"],
+    configurations: Configurations,
+    *,
+    language: Language = "en",
+) -> Result:
+    """Requests side by side and why they differ, as `POST /api/memory/compare` answers."""
+    body = {
+        "calculation_type": calculation_type,
+        "configurations": [request_of(None, each) for each in configurations],
+    }
+    return _ask("/api/memory/compare", body, language)
+
+
+def inspect(model: str | Mapping[str, Any], *, tensors: bool = False, language: Language = "en") -> Result:
+    """What is known of a model by name, or what a configuration makes; raises `DomainError`."""
+    source, query = local(language), {"tensors": tensors}
+    if isinstance(model, str):
+        return Result(source.get(f"/api/models/{model}", query))
+    return Result(source.post("/api/models/inspect", {"config": model}, query))
+
+
+def list_models(**query: Any) -> Result:
+    """Models as `GET /api/models` lists them; `query` has its parameters, such as `search` and `sort`."""
+    return Result(local().get("/api/models", query))
+
+
+def list_accelerators(**query: Any) -> Result:
+    """Accelerators as `GET /api/gpus` lists them: `type`, `vendor`, `min_memory_gb`."""
+    return Result(local().get("/api/gpus", query))
+
+
+def validate_log(log: str, *, language: Language = "en", **fields: Unpack[InferenceFields]) -> Result:
+    """A runtime's start-up log: predicted beside measured, as `POST /api/validate/log` answers."""
+    return _ask("/api/validate/log", {"log": log, **request_of(None, fields)}, language)
+
+
+def request_of(model: ModelForm | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a request: the model in the form that it was given in, and a `Device` as its figures."""
+    body = dict(fields)
+    if isinstance(model, str):
+        body["model_name"] = model
+    elif isinstance(model, Mapping):
+        body["config"] = model
+    elif model is not None:
+        body["model_size"] = model
+    if isinstance(body.get("gpu"), Device):
+        body["gpu"] = body["gpu"].request()
+    return body
+
+
+def _ask(path: str, body: Mapping[str, Any], language: Language) -> Result:
+    return Result(local(language).post(path, body))
