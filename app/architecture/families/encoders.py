@@ -165,7 +165,9 @@ def landmarks(c: Config, t: Trace, x: Tensor) -> None:
     if c.get("conv_kernel_size") is not None:
         kernel, heads = (c.size("conv_kernel_size"), 1), c.heads
         width = c.hidden // heads
-        t.convolution("conv", x, heads, kernel=kernel, groups=heads, channels_in=heads, bias=False, per_row=width)
+        t.convolution(
+            "conv", x, heads, kernel=kernel, groups=heads, channels_in=heads, bias=False, per_row=width
+        )
 
 
 def second_projections(c: Config, t: Trace, x: Tensor) -> None:
