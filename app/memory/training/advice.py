@@ -17,10 +17,11 @@ def advice(question: Question, phase: str, total: int) -> dict[str, Any] | None:
     `code` and `params` are a sentence of the catalogue.
     """
     request = question.request
-    for change, setup in alternatives(question, phase):
-        saved = total - tensors(setup, request)
+    for field, value in suited(request, phase):
+        setup = alternative(question, field, value)
+        saved = total - tensors(setup, request) if setup is not None else 0
         if saved > 0:
-            return _told(change, phase, saved)
+            return _told({field: value}, phase, saved)
     if request.batch_size > 1 and phase != "optimizer_step":
         half = request.batch_size // 2
         smaller = replace(request, batch_size=half)
@@ -36,26 +37,23 @@ def _told(change: Change, phase: str, saved: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=512)
-def alternatives(question: Question, phase: str) -> tuple[tuple[Change, Setup], ...]:
-    """Changes that work on what is alive in a phase, set up."""
-    found = []
-    for change in suited(question.request, phase):
-        try:
-            found.append((change, set_up(Question(applied(question.request, change)))))
-        except DomainError:
-            continue
-    return tuple(found)
+def alternative(question: Question, field: str, value: object) -> Setup | None:
+    """The setup with one field changed; None where that cannot be."""
+    try:
+        return set_up(Question(applied(question.request, {field: value})))
+    except DomainError:
+        return None
 
 
-def suited(request: TrainingRequest, phase: str) -> Iterator[Change]:
+def suited(request: TrainingRequest, phase: str) -> Iterator[tuple[str, object]]:
     """Changes that work on what is alive in a phase."""
     if phase == "optimizer_step":
         if request.optimizer in ("AdamW", "Adam") and not request.optimizer_fused:
-            yield {"optimizer_fused": True}
+            yield "optimizer_fused", True
         if request.optimizer != "Quantized AdamW":
-            yield {"optimizer": "Quantized AdamW"}
+            yield "optimizer", "Quantized AdamW"
         return
     if phase == "loss" and not request.fused_cross_entropy:
-        yield {"fused_cross_entropy": True}
+        yield "fused_cross_entropy", True
     if request.gradient_checkpointing != "full":
-        yield {"gradient_checkpointing": "full"}
+        yield "gradient_checkpointing", "full"
