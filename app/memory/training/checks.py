@@ -7,7 +7,10 @@ from ...errors import InvalidRequest, NotSupportedYet, Problem
 from ...messages import Message
 from .. import optimizer as optimizers
 from ..requests import TrainingRequest
+from . import layers  # noqa: F401  (signs up every rule)
+from .lowering import RULES
 
+FOLLOWED = frozenset(kind.__name__ for kind in RULES) | {"Hold"}
 ADAPTED = ("lora", "qlora", "dora")
 
 
@@ -49,6 +52,9 @@ def notes(request: TrainingRequest) -> Iterator[Message]:
     cores = [op for _, op in request.model.architecture.operations() if isinstance(op, Attention)]
     if request.attention == "sdpa" and any(op.softcap or op.sinks for op in cores):
         yield Message("training_attention_eager", {"attention": request.attention})
+    left_out = {type(op).__name__ for _, op in request.model.architecture.operations()} - FOLLOWED
+    if left_out:
+        yield Message("training_left_out", {"kinds": ", ".join(sorted(left_out))})
     if request.compile:
         yield Message("training_compiled")
     if request.mixed_precision == "fp8":

@@ -6,7 +6,8 @@ summed, so every inner tensor has top_k rows a token whatever the router decides
 """
 
 from ...architecture.operations import Experts, Parameter, Role, Route
-from .lowering import Lowering, apply, rule
+from .elementwise import apply
+from .lowering import Lowering, rule
 from .sizes import TOKENS, share
 from .tape import Flow, Node, Storage, Value
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...architecture.sections import Section
-from . import attention, experts, scans  # noqa: F401  (sign up their rules)
+from . import attention, elementwise, experts, linears, norms, scans  # noqa: F401  (sign up their rules)
 from .lowering import Lowering
 from .mode import Mode
 from .sizes import coefficients, dominates
