@@ -1,7 +1,9 @@
 """What cannot be asked of a training run, and what a reader should know of one that can."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
+from ...architecture import Architecture
 from ...architecture.operations import Attention
 from ...errors import InvalidRequest, NotSupportedYet, Problem
 from ...messages import Message
@@ -49,18 +51,25 @@ def not_computed(request: TrainingRequest) -> Iterator[str]:
 
 def notes(request: TrainingRequest) -> Iterator[Message]:
     """What was taken instead of what was asked, and what is less sure than the rest."""
-    cores = [op for _, op in request.model.architecture.operations() if isinstance(op, Attention)]
-    if request.attention == "sdpa" and any(op.softcap or op.sinks for op in cores):
+    written_out, left_out = traits(request.model.architecture)
+    if request.attention == "sdpa" and written_out:
         yield Message("training_attention_eager", {"attention": request.attention})
-    left_out = {type(op).__name__ for _, op in request.model.architecture.operations()} - FOLLOWED
     if left_out:
-        yield Message("training_left_out", {"kinds": ", ".join(sorted(left_out))})
+        yield Message("training_left_out", {"kinds": left_out})
     if request.compile:
         yield Message("training_compiled")
     if request.mixed_precision == "fp8":
         yield Message("training_fp8")
     if request.method == "dora":
         yield Message("training_dora")
+
+
+@lru_cache(maxsize=1024)
+def traits(architecture: Architecture) -> tuple[bool, str]:
+    """Whether its attention is only written out in eager code, and the operations that have no rule."""
+    operations = [op for _, op in architecture.operations()]
+    written_out = any(isinstance(op, Attention) and (op.softcap or op.sinks) for op in operations)
+    return written_out, ", ".join(sorted({type(op).__name__ for op in operations} - FOLLOWED))
 
 
 def _problem(field: str, code: str, **params: object) -> Problem:
