@@ -28,7 +28,8 @@ def cases() -> list[tuple[int, Case]]:
     """Ranks and runs: models of eight layers, so that layers in flight are few among all."""
     llama = DENSE["llama"] | {"num_hidden_layers": 8}
     qwen = DENSE["qwen3"] | {"num_hidden_layers": 12, "tie_word_embeddings": False}
-    runs = [Case(config, batch=b, length=s) for config in (llama, qwen) for b, s in ((1, 512), (2, 1024), (4, 2048))]
+    sizes = ((1, 512), (2, 1024), (4, 2048))
+    runs = [Case(config, batch=b, length=s) for config in (llama, qwen) for b, s in sizes]
     runs += [replace(run, checkpointing=True) for run in runs[2::3]]
     return [(ranks, run) for run in runs for ranks in (4, 8)]
 
