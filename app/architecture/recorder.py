@@ -1,4 +1,4 @@
-"""The record of a forward pass itself: tensors get numbers, names get their path, operations are kept in order."""
+"""The record of a forward pass itself: numbered tensors, nested names, operations in order."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -62,9 +62,8 @@ def count(sections: Iterable[Section]) -> ParameterCount:
         size = sum(p.size for p in own_parameters(section) if not p.buffer) * section.copies
         by_component[section.component] = by_component.get(section.component, 0) + size
         idle += _idle(section) * section.copies
-        embedding += section.copies * sum(
-            p.size for p in own_parameters(section) if p.role is Role.EMBEDDING and section.component == "embedding"
-        )
+        if section.component == "embedding":
+            embedding += section.copies * sum(p.size for p in own_parameters(section) if p.role is Role.EMBEDDING)
     total = sum(by_component.values())
     return ParameterCount(total, total - idle, embedding, by_component)
 
