@@ -6,6 +6,7 @@ from flask_cors import CORS
 from ..service import Service
 from ..settings import Settings, read_settings
 from ..version import VERSION
+from ..web import blueprint as page
 from .documentation import Api, add_documentation, openapi_options
 from .errors import register_error_handlers
 from .parser import LARGEST_BODY
@@ -28,6 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     add_documentation(app)
+    app.register_blueprint(page)
     if settings.cors_origins:
         CORS(app, origins=list(settings.cors_origins), expose_headers=["X-Request-ID"])
     return app

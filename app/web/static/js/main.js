@@ -1,0 +1,117 @@
+// The page comes alive: state from the address, the server's first answer, then one question a change.
+
+import { $, act, on, render } from "./dom.js";
+import { memoryFigure } from "./bar.js";
+import { changed, loadOptions, rail, shard, slid, step, toggleMore } from "./controls.js";
+import { adopt, onAnswer, onPaint, paint, refresh, results } from "./engine.js";
+import { toggleTable } from "./figure.js";
+import { h } from "./dom.js";
+import { change, readAddress, readFragment, setFields, setMode, state, subscribe, unit } from "./state.js";
+import { scrub, timelineFigure } from "./timeline.js";
+import { typed, fieldOf } from "./fields.js";
+import { fieldMode } from "./state.js";
+import { notes, room, sentence, verdict } from "./verdict.js";
+import { t } from "./words.js";
+import { why } from "./why.js";
+import { fixes, followFixes } from "./fixes.js";
+import { speedCard } from "./speed.js";
+import { views, followViews } from "./views.js";
+import { columns } from "./compare.js";
+import { startShell, tools, strip, modes } from "./shell.js";
+
+function paintAll() {
+  const width = Math.max(260, $("result").clientWidth - 34);
+  render($("rail"), rail());
+  render($("tools"), tools());
+  render($("strip"), strip());
+  modes();
+  render($("result"), result(width));
+  render($("why"), why());
+  $("progress").hidden = !results.waiting;
+  $("handle").textContent = t(document.body.classList.contains("sheet-open") ? "rail.done" : "rail.change");
+}
+
+function result(width) {
+  const answer = results.answer;
+  if (state.mode === "compare") {
+    return [keyed("verdict", verdict(width)), results.comparison && keyed("columns", card(columns(results.comparison, width))), keyed("views", views(answer, width))];
+  }
+  const training = state.mode !== "inference";
+  const timeline = answer && training ? keyed("timeline", card(timelineFigure(answer, width))) : null;
+  const below = [keyed("room", answer && room(answer)), keyed("fixes", answer && fixes())];
+  return [
+    keyed("verdict", verdict(width)), keyed("notes", notes(answer)), answer && keyed("memory", card(memoryFigure(answer, width))),
+    ...(training ? [timeline, ...below] : below),
+    keyed("speed", answer && speedCard()), keyed("views", views(answer, width)),
+  ];
+}
+
+function card(content) {
+  return content && h("section", { class: "card" }, content);
+}
+
+function keyed(key, node) {
+  if (node) node.dataset.key = key;
+  return node;
+}
+
+let said = 0;
+/** Say the verdict aloud, one sentence, once things rest. */
+function announce() {
+  clearTimeout(said);
+  said = setTimeout(() => {
+    if (results.answer && state.mode !== "compare") $("live").textContent = sentence(results.answer);
+  }, 800);
+}
+
+on("mode", (mode) => setMode(mode));
+on("field", changed);
+on("slide", slid);
+on("step", step);
+on("sharding", shard);
+on("more", () => toggleMore());
+on("retry", refresh);
+on("table", (key) => { toggleTable(key); paint(); });
+on("scrub", (_argument, _event, element) => { scrub(element.value); paint(); });
+on("unset", (key) => (key === "sharding" ? setFields({ zero_stage: undefined, fsdp: undefined }) : setFields({ [key]: undefined })));
+on("set", (argument) => {
+  const [key, value] = argument.split(/=(.*)/s);
+  setFields({ [key]: typed(fieldOf(fieldMode(), key), value) });
+});
+on("apply", (argument) => setFields(JSON.parse(argument)));
+on("reset", () => change((now) => { now.fields = Object.fromEntries(Object.entries(now.fields).filter(([key]) => ["model_name", "gpu", "method"].includes(key))); }));
+on("unit", () => change((now) => { now.view.unit = unit() === "GB" ? "GiB" : "GB"; if (now.view.unit === "GB") delete now.view.unit; }));
+on("part", (key) => change((now) => { if (now.view.part === key) delete now.view.part; else now.view.part = key; }));
+on("view", (key) => change((now) => { now.view.view = key; }));
+on("sheet", () => { document.body.classList.toggle("sheet-open"); paint(); });
+
+/** What the view shows changes without asking anew; what the request says asks. */
+let lastAsked = "";
+function follow() {
+  const asks = JSON.stringify([state.mode, state.fields, state.config?.config, state.columns, state.view.unit]);
+  paint();
+  if (asks === lastAsked) return followViews();
+  lastAsked = asks;
+  refresh();
+}
+
+async function start() {
+  readAddress();
+  await readFragment();
+  subscribe(follow);
+  onPaint(paintAll);
+  onAnswer(announce);
+  onAnswer(followFixes);
+  onAnswer(followViews);
+  addEventListener("popstate", async () => { readAddress(); await readFragment(); follow(); });
+  $("rail").addEventListener("submit", (event) => event.preventDefault());
+  new ResizeObserver(paint).observe($("result"));
+  lastAsked = JSON.stringify([state.mode, state.fields, state.config?.config, state.columns, state.view.unit]);
+  startShell();
+  if (!adopt()) refresh();
+  paint();
+  loadOptions();
+}
+
+start();
+export { act };

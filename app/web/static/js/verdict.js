@@ -1,0 +1,112 @@
+// The first question: does it fit, with how much room. One sentence, the facts behind it, the notes.
+
+import { h } from "./dom.js";
+import { bar } from "./bar.js";
+import { bare, bytes, count } from "./format.js";
+import { gpuCount, gpuName, MARKS, partsOf, range, stateOf, total, totalKey } from "./parts.js";
+import { results } from "./engine.js";
+import { state, unit } from "./state.js";
+import { t } from "./words.js";
+
+/** The sentence of an answer. */
+export function sentence(answer) {
+  if (!answer) return t("verdict.choose_model");
+  const now = stateOf(answer);
+  if (now === "unknown") return t("verdict.no_card", { need: bytes(total(answer), unit()) });
+  const free = answer.fit.free_bytes;
+  const size = t(free >= 0 ? "verdict.free" : "verdict.missing", { size: bytes(Math.abs(free), unit()) });
+  return `${t(`state.${now}`)}${t("verdict.joint")}${size}`;
+}
+
+/** The section on top of the result. */
+export function verdict(width) {
+  const { answer, failure } = results;
+  if (state.mode === "compare" && results.comparison) return compareVerdict();
+  if (!answer && failure) {
+    return h("section", { class: "verdict unknown", id: "verdict" }, h("h1", {}, failure.status ? failure.body.error : t("verdict.no_service")), stale());
+  }
+  const now = stateOf(answer);
+  return h("section", { class: `verdict ${now}`, id: "verdict" },
+    h("h1", { "data-state": now }, h("span", { class: "state-mark", "aria-hidden": "true" }, MARKS[now]), ` ${sentence(answer)}`),
+    answer && h("p", { class: "facts" }, facts(answer).map((fact) => h("span", {}, fact))),
+    answer && h("div", { class: "mini", "aria-hidden": "true" }, bar(answer, Math.max(120, width - 34), 12, "", undefined, true)),
+    stale());
+}
+
+function compareVerdict() {
+  const answers = results.comparison.results;
+  const good = answers.filter((answer) => !answer.error);
+  const fitting = good.filter((answer) => ["fits", "tight"].includes(stateOf(answer))).length;
+  const now = good.every((answer) => stateOf(answer) === "unknown") ? "unknown" : fitting ? (fitting === answers.length ? "fits" : "tight") : "over";
+  const words = now === "unknown" ? t("compare.sizes", { count: good.length }) : t("compare.fitting", { fitting, count: answers.length });
+  return h("section", { class: `verdict ${now}`, id: "verdict" },
+    h("h1", { "data-state": now }, h("span", { class: "state-mark", "aria-hidden": "true" }, MARKS[now]), ` ${words}`), stale());
+}
+
+function facts(answer) {
+  const gpus = gpuCount(answer);
+  const card = gpuName(answer);
+  const spread = range(answer);
+  const need = bytes(total(answer), unit());
+  const found = [answer.fit ? t("verdict.of_budget", { need, budget: bytes(answer.fit.budget_bytes, unit()) }) : t("verdict.need", { need })];
+  if (spread && spread.high > spread.low) found.push(t("verdict.range", { low: bare(spread.low, unit()), high: bytes(spread.high, unit()) }));
+  if (card) found.push(gpus > 1 ? t("verdict.on_each", { gpus: count(gpus), card }) : t("verdict.on_one", { card }));
+  if (answer.peak_phase) found.push(t("verdict.peak_in", { phase: t(`phase.${answer.peak_phase}`) }));
+  if (answer.per_gpu?.length > 1) found.push(t("verdict.fullest", { role: answer.per_gpu[0].role }));
+  const { backend, backend_version: version, framework } = answer.parameters;
+  found.push(backend ? `${backend}${version ? ` ${version}` : ""}` : framework);
+  if (stateOf(answer) === "over") found.push(largest(answer));
+  return found.filter(Boolean);
+}
+
+function largest(answer) {
+  const part = partsOf(answer).toSorted((a, b) => b.bytes - a.bytes)[0];
+  return t("verdict.largest", { part: t(`part.${part.key}`), size: bytes(part.bytes, unit()) });
+}
+
+/** Why the answer shown is not the one asked for, if it is not. */
+function stale() {
+  const { failure, saved, at, retry } = results;
+  if (!failure && !saved) return null;
+  const when = saved ? t("stale.saved", { at: new Date(saved).toLocaleString() }) : at ? t("stale.as_of", { at: at.toLocaleTimeString() }) : "";
+  const reason = failure ? (failure.status ? failure.body.error : t(navigator.onLine ? "stale.unreachable" : "stale.offline")) : "";
+  return h("p", { class: "stale", role: "alert" }, `${when} ${reason} `,
+    failure?.body?.request_id ? h("small", { class: "muted mono" }, ` ${failure.body.request_id} `) : null,
+    retry && h("button", { type: "button", class: "btn small", "data-act": "retry" }, t("stale.try_now")));
+}
+
+/** What the API wants known, the first two open. */
+export function notes(answer) {
+  const warnings = answer?.warnings ?? [];
+  const unknown = Object.keys(state.unknown).map((key) => t("verdict.unknown_key", { key }));
+  const all = [...unknown, ...warnings.map((warning) => warning.message)];
+  if (!all.length) return null;
+  const item = (words) => h("li", {}, h("span", {}, words));
+  return h("div", { class: "notes" }, h("ul", { class: "notes" }, all.slice(0, 2).map(item)),
+    all.length > 2 ? h("details", {}, h("summary", {}, t("verdict.more_notes", { count: all.length - 2 })), h("ul", { class: "notes" }, all.slice(2).map(item))) : null);
+}
+
+/** Room in the reader's own units. */
+export function room(answer) {
+  const capacity = answer?.capacity;
+  const solution = answer?.solution;
+  const lines = [];
+  const p = answer?.parameters ?? {};
+  const length = p.sequence_length ?? (p.input_length ?? 0) + (p.output_length ?? 0);
+  if (capacity) {
+    lines.push(line(t("room.users", { now: count(p.batch_size), most: count(capacity.max_batch_size), length: count(length) }), "batch_size", capacity.max_batch_size));
+    lines.push(line(t("room.length", { now: count(length), most: count(capacity.max_sequence_length), users: count(p.batch_size) }), "sequence_length", capacity.max_sequence_length));
+    if (capacity.kv_cache_tokens) lines.push(h("li", { class: "muted" }, t("room.cache", { tokens: count(capacity.kv_cache_tokens), times: capacity.max_concurrency ?? "—" })));
+  }
+  if (solution?.solve_for && solution.value !== undefined) lines.push(h("li", { class: "big" }, solution.value === null ? t("room.nothing") : t(`solved.${solution.solve_for}`, { value: count(solution.value) })));
+  if (!lines.length) return null;
+  return h("section", { class: "card", id: "room" }, h("h2", {}, t("room.title")), h("ul", { class: "room" }, lines));
+}
+
+function line(words, field, value) {
+  const usable = value > 0 && value !== state.fields[field] && state.fields.input_length === undefined;
+  return h("li", {}, h("span", { class: "big" }, words),
+    usable ? h("button", { type: "button", class: "btn small no-print", "data-act": "set", "data-arg": `${field}=${value}` }, t("room.use")) : null);
+}
+
+export { totalKey };
