@@ -44,5 +44,5 @@ def test_it_serves_from_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     python = tmp_path / "venv" / "bin" / "python"
     _run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
     _run(str(python), "-m", "pip", "install", "-q", str(wheel))
-    with test_api.running([str(python), "-m", "llm_estimate"], folder=tmp_path) as url:
+    with test_api.running([str(python), "-m", "llm_estimate", "serve"], folder=tmp_path) as url:
         assert test_api.walk(url) == 0

@@ -7,13 +7,13 @@ import click
 
 from ..api.schemas.inference import InferenceSchema
 from ..api.schemas.training import TrainingSchema
-from .grid import CALCULATIONS, compared, envelope_of, show_compared
 from .main import LazyGroup
 from .memory_tables import memory_rows, memory_tables
 from .options import body_of, from_schema
 from .output import emit
 from .session import Session, asks
 
+_WHAT: Final = ("inference", "training")
 _HERE: Final = {"inference": "memory", "training": "memory", "compare": "memory"}
 
 
@@ -59,9 +59,7 @@ def training(session: Session, verbose: bool, **given: Any) -> None:
 
 @click.command()
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option(
-    "--what", type=click.Choice(list(CALCULATIONS)[:2]), default="inference", help="Which calculation."
-)
+@click.option("--what", type=click.Choice(list(_WHAT)), default="inference", help="Which calculation.")
 @click.option("--model", "-m", "models", multiple=True, help="One of the models; give it several times.")
 @click.option("--set", "-s", "fixed", multiple=True, metavar="FIELD=VALUE", help="A field of all of them.")
 @click.option(
@@ -72,5 +70,7 @@ def compare(
     session: Session, file: str | None, what: str, models: tuple[str, ...], fixed: tuple[str, ...],
     vary: tuple[str, ...],
 ) -> None:  # fmt: skip
+    from .grid import compared, envelope_of, show_compared
+
     envelope = envelope_of(file, what, models, fixed, vary)
     show_compared(session, compared(session, envelope), envelope)

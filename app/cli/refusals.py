@@ -62,5 +62,5 @@ def _leave(ctx: click.Context, body: Mapping[str, Any]) -> NoReturn:
         click.echo(f"llm-estimate: {body.get('error')}", err=True)
         for detail in body.get("details") or ():
             if detail.get("message") != body.get("error"):
-                click.echo(f"  {detail.get('field')}: {detail.get('message')}", err=True)
+                click.echo(f"  {detail.get('message')}", err=True)
     ctx.exit(exit_code(body))

@@ -1,8 +1,11 @@
 """`serve`: the HTTP service."""
 
-from typing import Any
+import gc
+from typing import Any, Final
 
 import click
+
+_USUAL: Final = (700, 10, 10)  # as Python starts with
 
 
 @click.command()
@@ -15,5 +18,6 @@ def serve(**given: Any) -> None:
     from ..serve import serve as serve_app
     from ..settings import read_settings
 
+    gc.set_threshold(*_USUAL)
     settings = read_settings(**{name: value for name, value in given.items() if value is not None})
     serve_app(create_app(settings), settings)

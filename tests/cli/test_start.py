@@ -1,0 +1,42 @@
+"""Started as a user starts it: from a checkout, as a module, quickly."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("flask", "werkzeug", "sqlalchemy", "requests", "gunicorn", "prometheus_client")
+PROBE = """
+import sys
+import llm_estimate
+assert "llm_estimate.service" not in sys.modules, "importing the package imports everything"
+from llm_estimate.cli.main import main
+try:
+    main(["estimate", "-m", "qwen3-8b", "-g", "rtx-4090"])
+except SystemExit as end:
+    assert not end.code
+print("HEAVY", [name for name in {heavy!r} if name in sys.modules])
+"""
+
+
+def _run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("words", [["llm_estimate.py"], ["-m", "llm_estimate.cli"]], ids=" ".join)
+def test_help_from_a_checkout(words: list[str]) -> None:
+    shown = _run(*words, "--help")
+    assert "estimate" in shown
+    assert "list-accelerators" in shown
+
+
+def test_an_answer_imports_no_web_framework_and_no_database() -> None:
+    shown = _run("-c", PROBE.format(heavy=HEAVY))
+    assert "ttft_ms" in shown
+    assert shown.splitlines()[-1] == "HEAVY []"
