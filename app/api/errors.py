@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Final
 
 import marshmallow as ma
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from ..errors import DomainError
@@ -14,6 +14,7 @@ from ..messages import Message
 from .error_body import error_body as error_body  # also for those who look for it here
 from .error_body import status_of
 from .replies import json_reply, language
+from .traffic import REQUEST_ID
 
 LOG: Final = logging.getLogger("llm_estimate")
 
@@ -64,9 +65,13 @@ class ErrorSchema(ma.Schema):
     request_id = ma.fields.String(required=True)
 
 
+def _request_id() -> str:
+    return str(request.environ.get(REQUEST_ID, ""))
+
+
 def _reply(error: DomainError, headers: Mapping[str, str] | None = None) -> Response:
     body = error_body(error, language())
-    reply = json_reply({**body, "request_id": g.get("request_id", "")}, status_of(error))
+    reply = json_reply({**body, "request_id": _request_id()}, status_of(error))
     reply.headers.extend(dict(headers or {}))
     return reply
 
@@ -112,10 +117,8 @@ def closest_paths(path: str) -> tuple[str, ...]:
 
 
 def _handle_unexpected(error: Exception) -> Response:
-    LOG.exception("unexpected failure", extra={"request_id": g.get("request_id", "")})
-    return _reply(
-        HttpError(Message("internal_error", {"request_id": g.get("request_id", "")}), 500, "internal_error")
-    )
+    LOG.exception("unexpected failure", extra={"request_id": _request_id()})
+    return _reply(HttpError(Message("internal_error", {"request_id": _request_id()}), 500, "internal_error"))
 
 
 def register_error_handlers(app: Flask) -> None:
