@@ -6,6 +6,10 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app import *  # noqa: F403
 
 _ROOT = Path(__file__).resolve().parent
 

@@ -32,7 +32,11 @@ def test_one_package_with_its_data(wheel: Path) -> None:
     top = {name.split("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"llm_estimate"}
     inside = set(names)
-    assert {"llm_estimate/messages/request.json", "llm_estimate/configs/gpus/aliases.json"} <= inside
+    assert {
+        "llm_estimate/py.typed",
+        "llm_estimate/messages/request.json",
+        "llm_estimate/configs/gpus/aliases.json",
+    } <= inside
     committed = len(list((ROOT / "configs" / "models").glob("*/config.json")))
     packed = [name for name in names if name.startswith("llm_estimate/configs/models/")]
     assert len([name for name in packed if name.endswith("/config.json")]) == committed
@@ -40,9 +44,27 @@ def test_one_package_with_its_data(wheel: Path) -> None:
     assert {f"llm_estimate/{source}" for source in sources} <= inside
 
 
-def test_it_serves_from_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    python = tmp_path / "venv" / "bin" / "python"
-    _run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
-    _run(str(python), "-m", "pip", "install", "-q", str(wheel))
-    with test_api.running([str(python), "-m", "llm_estimate", "serve"], folder=tmp_path) as url:
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of an empty environment with the wheel in it."""
+    folder = tmp_path_factory.mktemp("venv")
+    _run(sys.executable, "-m", "venv", str(folder))
+    _run(str(folder / "bin" / "python"), "-m", "pip", "install", "-q", str(wheel))
+    return folder / "bin"
+
+
+def test_it_serves_from_an_empty_environment(installed: Path, tmp_path: Path) -> None:
+    with test_api.running([str(installed / "python"), "-m", "llm_estimate", "serve"], folder=tmp_path) as url:
         assert test_api.walk(url) == 0
+
+
+def test_the_command_line_and_python_from_an_empty_environment(installed: Path, tmp_path: Path) -> None:
+    python = str(installed / "python")
+    _run(str(installed / "llm-estimate"), "estimate", "-m", "qwen3-8b", "-g", "rtx-4090", cwd=tmp_path)
+    _run(python, "-m", "llm_estimate.cli", "memory", "inference", "-m", "qwen3-8b", cwd=tmp_path)
+    _run(
+        python,
+        "-c",
+        "from llm_estimate import *; create_accelerator('l4'); memory_inference(7)",
+        cwd=tmp_path,
+    )
