@@ -6,6 +6,7 @@ modules and get no adapter, but for the lineages below: where transformers 5 sta
 before, PEFT takes the older names and means the stacked tensors (`utils/transformers_weight_conversion.py`).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -117,21 +118,38 @@ def stacked_size(parameter: Parameter, rank: int) -> int:
     return rank * (rows + columns) * (stack[0] if stack else 1)
 
 
-def stacked_parameters(
-    sections: Iterable[Section], rank: int, names: Sequence[str], older: Mapping[str, str]
-) -> int:
-    """Trainable parameters on stacked tensors; a tensor that two names mean has twice the rank."""
-    meant: dict[str, int] = {}
-    for name in names:
-        if (now := older.get(name.rpartition(".")[2])) is not None:
-            meant[now] = meant.get(now, 0) + rank
-    return sum(
-        section.copies * stacked_size(parameter, size)
-        for section in sections
-        for parameter in own_parameters(section)
-        for now, size in meant.items()
-        if parameter.name.endswith(f".{now}")
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a choice names: modules, and stacked tensors by name with how many older names mean each
+    (a tensor that two names mean has twice the rank)."""
+
+    modules: tuple[Target, ...]
+    stacked: Mapping[str, int]
+
+    def times(self, parameter: Parameter) -> int:
+        """How many times the rank an adapter on this tensor has; 0 for none."""
+        return sum(count for name, count in self.stacked.items() if f".{parameter.name}".endswith(f".{name}"))
+
+    def tensors(self, sections: Iterable[Section]) -> Iterator[tuple[Section, Parameter, int]]:
+        """Every stacked tensor with its multiple of the rank."""
+        for section in sections:
+            for parameter in own_parameters(section) if self.stacked else ():
+                if times := self.times(parameter):
+                    yield section, parameter, times
+
+
+def choose(sections: Iterable[Section], target_modules: str | Sequence[str], model_type: str = "") -> Chosen:
+    """The modules and stacked tensors that a choice names in a model of this type."""
+    chosen, older = targets(sections, target_modules), STACKED.get(model_type, {})
+    if not older:
+        return Chosen(tuple(chosen), {})
+    everything = isinstance(target_modules, str) and target_modules.lower() == "all-linear"
+    names = (
+        list(older) if everything else [target_modules] if isinstance(target_modules, str) else target_modules
     )
+    meant = Counter(now for name in names if (now := older.get(name.rpartition(".")[2])) is not None)
+    kept = tuple(t for t in chosen if t.operation.name.rpartition(".")[2] not in older)
+    return Chosen(kept, meant)
 
 
 def lora_parameters(
@@ -142,17 +160,10 @@ def lora_parameters(
 ) -> int:
     """Trainable parameters of adapters of `rank` on the chosen modules (and stacked tensors)."""
     found = tuple(sections)
-    chosen = targets(found, target_modules)
-    older = STACKED.get(model_type, {})
-    if not older:
-        return sum(t.count * adapter_size(t.operation, rank) for t in chosen)
-    everything = isinstance(target_modules, str) and target_modules.lower() == "all-linear"
-    names = (
-        list(older) if everything else [target_modules] if isinstance(target_modules, str) else target_modules
+    chosen = choose(found, target_modules, model_type)
+    modules = sum(t.count * adapter_size(t.operation, rank) for t in chosen.modules)
+    stacked = sum(
+        section.copies * stacked_size(parameter, times * rank)
+        for section, parameter, times in chosen.tensors(found)
     )
-    modules = sum(
-        t.count * adapter_size(t.operation, rank)
-        for t in chosen
-        if t.operation.name.rpartition(".")[2] not in older
-    )
-    return modules + stacked_parameters(found, rank, names, older)
+    return modules + stacked

@@ -19,7 +19,7 @@ from ...architecture.sections import Section
 from ...errors import NotSupportedYet
 from ...messages import Message
 from ...parallelism import Layout
-from .mode import Mode
+from .mode import Adapters, Mode
 from .primitives import Recorder
 from .sizes import ONE, PAIRS, SEQUENCE, TOKENS, share
 from .tape import Storage, Value
@@ -76,7 +76,10 @@ class Lowering:
             if isinstance(op, Route) and op.scoring == "sigmoid" and not mode.autocast
         }
 
-        self.adapted = targets_of(section, mode)
+        self._chosen = chosen_in(section, mode)
+        self.adapted = frozenset(
+            id(t.operation) for t in self._chosen.modules if isinstance(t.operation, Linear)
+        )
         self.stays: list[Storage] = []  # results that recomputation operation by operation keeps
         self.products = 0
         self._gathered: dict[Storage, Value] = {}
@@ -125,14 +128,31 @@ class Lowering:
         self.values[tensor.id] = value
 
     def weight(self, parameter: Parameter, *, trained: bool | None = None) -> Value:
-        """A parameter as it is stored, its local share under tensor parallelism."""
+        """A parameter as it is stored, its local share under tensor parallelism; with its adapter added where
+        one sits on a bare tensor."""
         known = self._weights.get(parameter.name)
         if known is None:
             item = 4 if parameter.dtype == "float32" else self.mode.weight_item
             needs = self.trained if trained is None else trained
             known = self.tape.weight(local_size(parameter, self.mode.layout), item, trained=needs)
+            times = self._chosen.times(parameter)
+            if times and self.mode.adapters is not None:
+                known = self.merged(known, parameter, self.mode.adapters, times)
             self._weights[parameter.name] = known
         return known
+
+    def merged(self, base: Value, parameter: Parameter, settings: Adapters, times: int) -> Value:
+        """W + B A for each of the stacked matrices, made anew in every forward pass and kept: PEFT's
+        `ParamWrapper` adds with one `baddbmm`, to a single matrix with a product and a sum in float32."""
+        tape, (*stack, rows, columns) = self.tape, parameter.shape
+        rank = times * settings.rank * (stack[0] if stack else 1)
+        down = tape.weight(rank * columns, settings.item, trained=True)
+        up = tape.weight(rows * rank, settings.item, trained=True)
+        if not stack:
+            update = tape.cast(tape.scale(tape.products(up, down, base.count)), base.item)
+            return tape.add(base, update)
+        left, right = tape.cast(up, base.item), tape.cast(down, base.item)
+        return tape.fused((left, right), base.count, base.item, keeps=(left.storage, right.storage))
 
     def operand(self, parameter: Parameter) -> Value:
         """A parameter as a matrix product reads it: under autocast a 16-bit copy, made once."""
@@ -165,12 +185,11 @@ class Lowering:
         return self.tape.cast(x, self.mode.compute_item) if self.mode.autocast else x
 
 
-def targets_of(section: Section, mode: Mode) -> frozenset[int]:
-    """The linears that adapters sit on."""
+def chosen_in(section: Section, mode: Mode) -> adapter_rules.Chosen:
+    """What adapters sit on in this section."""
     if mode.adapters is None:
-        return frozenset()
-    chosen = adapter_rules.targets((section,), mode.adapters.target_modules)
-    return frozenset(id(t.operation) for t in chosen if isinstance(t.operation, Linear))
+        return adapter_rules.Chosen((), {})
+    return adapter_rules.choose((section,), mode.adapters.target_modules, mode.adapters.model_type)
 
 
 def gates(section: Section) -> frozenset[int]:

@@ -71,6 +71,7 @@ class Adapters:
     item: int = 4
     target_modules: str | tuple[str, ...] = "all-linear"
     magnitudes: bool = False  # DoRA
+    model_type: str = ""  # by which PEFT knows stacked experts under older names
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,10 @@ def adapters_of(request: TrainingRequest) -> Adapters | None:
         return None
     lora = request.lora or Lora()
     item = 2 if request.framework in NARROW_ADAPTERS and request.mixed_precision == "none" else 4
-    return Adapters(lora.rank, lora.dropout, item, lora.target_modules, request.method == "dora")
+    return Adapters(
+        lora.rank, lora.dropout, item, lora.target_modules, request.method == "dora",
+        request.model.architecture.model_type,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1024)

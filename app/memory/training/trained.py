@@ -41,13 +41,22 @@ def adapter_groups(held: Sequence[tuple[Section, int]], settings: Adapters) -> I
     """Both matrices of every adapter on one rank, and DoRA's magnitudes."""
     counts = {id(section): places for section, places in held}
     sections = tuple(section for section, _ in held)
-    for target in adapters.targets(sections, settings.target_modules):
+    chosen = adapters.choose(sections, settings.target_modules, settings.model_type)
+    for target in chosen.modules:
         count = min(counts[id(target.section)], target.count)
         into, out = _ends(target.operation)
         yield Group((settings.rank, into), count, settings.item)
         yield Group((out, settings.rank), count, settings.item)
         if settings.magnitudes:
             yield Group((out,), count, settings.item, matrix=False)
+    for section, parameter, times in chosen.tensors(sections):
+        *stack, rows, columns = parameter.shape
+        rank, count = (
+            times * settings.rank * (stack[0] if stack else 1),
+            min(counts[id(section)], section.copies),
+        )
+        yield Group((rank, columns), count, settings.item)
+        yield Group((rows, rank), count, settings.item)
 
 
 def _ends(op: adapters.Adaptable) -> tuple[int, int]:
