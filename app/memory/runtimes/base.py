@@ -1,7 +1,7 @@
 """What every runtime answers: how it is set up, what each rank holds, and what is left for the cache."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from math import ceil
 from typing import Any, ClassVar, Final
@@ -59,12 +59,14 @@ class Deployment(ABC):
     narrow_float32: ClassVar[bool] = True  # a float32 configuration is loaded in 16 bits
     neutral: ClassVar[tuple[str, ...]] = ()  # fields that change nothing on this runtime
     state_dtype: ClassVar[str | None] = None  # of recurrent states that name none [the model's]
+    loading: ClassVar[str]  # source of the weights' bytes
+    loading_spread: ClassVar[Spread] = EXACT
     cuda_only: ClassVar[bool] = True  # whether overheads were measured on CUDA devices only
 
     def __init__(self, request: InferenceRequest) -> None:
         self.request = request
         self.warnings: list[Message] = []
-        self._weights: dict[Stage, int] = {}
+        self._weights: dict[Stage, tuple[Term, ...]] = {}
         self._widths: dict[Stage, Widths] = {}
         self._caches: dict[Stage, tuple[LayerCache, ...]] = {}
         self.device: Device = device_of(request.gpu)
@@ -214,10 +216,7 @@ class Deployment(ABC):
 
     def weights(self, stage: Stage) -> int:
         """Everything that is loaded."""
-        if (found := self._weights.get(stage)) is None:
-            found = self.model_bytes(stage) + self.draft_bytes(stage) + self.adapter_bytes(stage)
-            self._weights[stage] = found
-        return found
+        return sum(term.bytes for term in self.weight_terms(stage))
 
     # --- the answer -----------------------------------------------------------------------------
 
@@ -236,26 +235,26 @@ class Deployment(ABC):
         low, high = UNKNOWN if self.spread_beyond and name in MEASURED_ON_CUDA else spread
         return Term(name, size, formula, values, source, round(size * low), round(size * high))
 
-    def weight_terms(self, stage: Stage, source: str, spread: Spread = EXACT) -> list[Term]:
+    def weight_terms(self, stage: Stage) -> tuple[Term, ...]:
         """Weights, a draft's, and adapters' slots, each where there are any."""
-        r = self.request
+        if (found := self._weights.get(stage)) is None:
+            found = self._weights[stage] = tuple(self._weight_terms(stage))
+        return found
+
+    def _weight_terms(self, stage: Stage) -> Iterator[Term]:
+        r, source, spread = self.request, self.loading, self.loading_spread
         values = {
             "parameters": self.stored.architecture.parameters.total,
             "scheme": self.stored.scheme.name,
             "precision": self.stored.compute,
             "tensor_parallel": self.layout.tensor,
         }
-        found = [
-            self.term("model_weights", self.model_bytes(stage), "formula_weights", values, source, spread)
-        ]
+        yield self.term("model_weights", self.model_bytes(stage), "formula_weights", values, source, spread)
         if size := self.draft_bytes(stage):
-            found.append(
-                self.term("model_weights", size, "formula_draft", {"tokens": self.drafted}, source, spread)
-            )
+            yield self.term("model_weights", size, "formula_draft", {"tokens": self.drafted}, source, spread)
         if size := self.adapter_bytes(stage):
             slots = {"max_loras": r.max_loras, "max_lora_rank": r.max_lora_rank}
-            found.append(self.term("model_weights", size, "formula_adapters", slots, source, spread))
-        return found
+            yield self.term("model_weights", size, "formula_adapters", slots, source, spread)
 
     @abstractmethod
     def parameters(self) -> Mapping[str, Any]:

@@ -45,6 +45,8 @@ class LlamaCppDeployment(Deployment):
     backend = "llama.cpp"
     narrow_float32 = False
     neutral = ("gpu_memory_utilization", "max_num_seqs", "block_size", "enforce_eager", "expert_parallel")
+    loading = "GGUF tensors"
+    loading_spread = (0.995, 1.005)
     state_dtype = "float32"
     cuda_only = False
     context_bytes: ClassVar[int] = 350 * MIB  # CUDA context and cuBLAS of one process
@@ -157,7 +159,7 @@ class LlamaCppDeployment(Deployment):
         cells = {"cells": self._padded(batch * length), "dtype": self.kv_dtype}
         towers = self.tower_bytes(stage)
         return (
-            *self.weight_terms(stage, "GGUF tensors", (0.995, 1.005)),
+            *self.weight_terms(stage),
             *((self.term("model_weights", towers, "formula_towers", {}, "GGUF mmproj"),) if towers else ()),
             self.term(
                 "kv_cache",

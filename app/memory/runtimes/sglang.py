@@ -77,6 +77,8 @@ class SglangDeployment(Deployment):
 
     backend = "sglang"
     neutral = ("attention",)
+    loading = "SGLang model_loader, torch allocator"
+    loading_spread = (0.98, 1.025)
     state_dtype = "float32"  # mamba_ssm_dtype's own default (`configs/mamba_utils.py`)
 
     def deal(self) -> Deal:
@@ -253,7 +255,7 @@ class SglangDeployment(Deployment):
             "length": self.length,
         }
         return (
-            *self.weight_terms(stage, "SGLang model_loader, torch allocator", (0.98, 1.025)),
+            *self.weight_terms(stage),
             self.term(
                 "kv_cache",
                 self.cache_bytes(stage, self.batch, self.length),

@@ -30,6 +30,8 @@ class TensorrtLlmDeployment(Deployment):
 
     backend = "tensorrt-llm"
     neutral = ("attention",)
+    loading = "TensorRT-LLM model loading"
+    loading_spread = (0.99, 1.03)
 
     def deal(self) -> Deal:
         """The remainder goes to the first stages."""
@@ -72,7 +74,7 @@ class TensorrtLlmDeployment(Deployment):
         """Weights, blocks of the asked batch, the peak, everything else."""
         values = {"sequences": self.batch, "length": self.length, "block_size": self.block}
         return (
-            *self.weight_terms(stage, "TensorRT-LLM model loading", (0.99, 1.03)),
+            *self.weight_terms(stage),
             self.term(
                 "kv_cache",
                 self.cache_bytes(stage, self.batch, self.length),

@@ -27,6 +27,8 @@ class TgiDeployment(Deployment):
 
     backend = "tgi"
     neutral = ("attention", "max_num_seqs")
+    loading = "TGI weights loading"
+    loading_spread = (0.99, 1.03)
 
     def __init__(self, request: InferenceRequest) -> None:
         super().__init__(request)
@@ -67,7 +69,7 @@ class TgiDeployment(Deployment):
         """Weights, blocks of the asked batch, the warm-up's peak, everything else."""
         values = {"sequences": self.batch, "length": self.length, "block_size": self.block}
         return (
-            *self.weight_terms(stage, "TGI weights loading", (0.99, 1.03)),
+            *self.weight_terms(stage),
             self.term(
                 "kv_cache",
                 self.cache_bytes(stage, self.batch, self.length),

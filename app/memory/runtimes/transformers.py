@@ -28,6 +28,7 @@ class TransformersDeployment(Deployment):
     backend = "transformers"
     narrow_float32 = False
     neutral = SERVER_FIELDS
+    loading = "the model's tensors"
     static_cache = False
 
     def __init__(self, request: InferenceRequest) -> None:
@@ -79,7 +80,7 @@ class TransformersDeployment(Deployment):
         values = {"batch": batch, "length": length, "hidden": self.stored.architecture.hidden_size}
         forward, growth = self.activations(stage, batch, length), self.growth(stage, batch, length)
         return (
-            *self.weight_terms(stage, "the model's tensors"),
+            *self.weight_terms(stage),
             self.term(
                 "kv_cache",
                 self.cache_bytes(stage, batch, length),

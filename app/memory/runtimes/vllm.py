@@ -38,11 +38,17 @@ class VllmDeployment(Deployment):
 
     backend = "vllm"
     neutral = ("attention",)
+    loading = "vLLM model_loader, torch allocator"
+    loading_spread = (0.9995, 1.0005)  # what 90 of 100 logs print, beside rounding
 
     def __init__(self, request: InferenceRequest) -> None:
         self.minor = int(self.version_of(request).partition(".")[2])
         super().__init__(request)
-        self.settings = self._settings(request.max_num_seqs, bool(request.enforce_eager))
+        self.block_size = request.block_size or self._default_block()
+        self.groups = self.groups_of(  # of all layers of the model: every worker has the same
+            tuple(c for s in self.stages for c in self.caches(s) for _ in range(s.count))
+        )
+        self._take(self._settings(request.max_num_seqs, bool(request.enforce_eager)))
         if self.minor not in MEASURED:
             self.warnings.append(
                 Message("version_unmeasured", {"backend": "vLLM", "version": f"0.{self.minor}"})
@@ -88,10 +94,14 @@ class VllmDeployment(Deployment):
             tokens,
             sequences,
             utilization,
-            r.block_size or self._default_block(),
             eager,
             self._second_runner(),
         )
+
+    def _take(self, settings: Settings) -> None:
+        """Take the settings, and read what an asked request needs under them."""
+        self.settings = settings
+        self.per_request = self.blocks_of(self.length)
 
     def _default_block(self) -> int:
         """16 tokens; latent attention on Blackwell has kernels for 64 or 128 only."""
@@ -143,16 +153,11 @@ class VllmDeployment(Deployment):
         batches = stages + 1 if self.settings.second_runner else max(2, stages)
         return self.settings.tokens * batches
 
-    @cached_property
-    def groups(self) -> Groups:
-        """Groups of all layers of the model (every worker has the same)."""
-        return self.groups_of(tuple(c for s in self.stages for c in self.caches(s) for _ in range(s.count)))
-
     def groups_of(self, caches: tuple[LayerCache, ...]) -> Groups:
         """Groups of these layers."""
         ratio = 1.0 if self.minor < 12 else 1.25 if self.minor < 18 else 1.5
         copies = self._state_copies(caches) + self.drafted
-        return grouped(caches, self.settings.block, self.kv_element, copies, ratio, self._hybrid())
+        return grouped(caches, self.block_size, self.kv_element, copies, ratio, self._hybrid())
 
     def _state_copies(self, caches: tuple[LayerCache, ...]) -> int:
         """States of a sequence: two where prefixes of hybrids are cached by default (0.28 on), else one.
@@ -223,7 +228,7 @@ class VllmDeployment(Deployment):
             "max_num_batched_tokens": s.tokens,
             "max_num_seqs": s.sequences,
             "gpu_memory_utilization": s.utilization,
-            "block_size": s.block,
+            "block_size": self.block_size,
             "enforce_eager": s.eager,
             "kv_cache_dtype": self.kv_dtype,
             "precision": self.stored.compute,
@@ -243,9 +248,7 @@ class VllmDeployment(Deployment):
     def minimum(self) -> "VllmDeployment":
         """As many sequences as asked for, no graphs."""
         least = copy(self)
-        for reading in ("per_request", "blocks"):  # those that change with the settings
-            vars(least).pop(reading, None)
-        least.settings = self._settings(self.batch, eager=True)
+        least._take(self._settings(self.batch, eager=True))
         return least
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
@@ -255,11 +258,6 @@ class VllmDeployment(Deployment):
     def blocks_of(self, length: int) -> int:
         """Blocks that one request of `length` tokens may need."""
         return self.groups.blocks(ceil(length / self.layout.context), self.in_flight, self.source(length))
-
-    @cached_property
-    def per_request(self) -> int:
-        """Blocks that one request of the asked length may need."""
-        return self.blocks_of(self.length)
 
     def block_bytes(self, stage: Stage) -> int:
         """One block over the layers of a group on this stage."""

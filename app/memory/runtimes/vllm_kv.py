@@ -71,7 +71,6 @@ class Groups:
         """Blocks that one request of `length` tokens may need."""
         return sum(groups * spec.pages(length, in_flight, source) for spec, groups in self.specs)
 
-
     def tokens(self, blocks: int, in_flight: int) -> int:
         """Tokens of a request that so many blocks hold; where windows are not full yet, about that."""
         growing = [(spec, groups) for spec, groups in self.specs if spec.kind in ("full", "latent")]

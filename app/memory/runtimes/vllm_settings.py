@@ -21,7 +21,6 @@ class Settings(NamedTuple):
     tokens: int
     sequences: int
     utilization: float
-    block: int
     eager: bool
     second_runner: bool
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 LOGS = "start-up logs on H100"
 HOPPER = (9, 0)
-WEIGHTS: Spread = (0.9995, 1.0005)  # what 90 of 100 logs print, beside rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def terms(d: "VllmDeployment", stage: Stage) -> tuple[Term, ...]:
     band = bands(d.minor, d.layout.tensor, d.device.capability)
     ranks = {"gpus": d.layout.tensor}
     return (
-        *d.weight_terms(stage, "vLLM model_loader, torch allocator", WEIGHTS),
+        *d.weight_terms(stage),
         _cache(d, stage),
         _activation(d, stage, band.activation),
         d.term("framework_overhead", d.context(stage), "formula_context", ranks, LOGS, band.outside),
