@@ -19,12 +19,14 @@ from app import (
     memory_inference,
     memory_training,
     performance_inference,
+    performance_training,
     validate_log,
 )
 from app.api.schemas.base import StrictSchema
 from app.api.schemas.inference import InferenceSchema
 from app.api.schemas.performance import PerformanceSchema
 from app.api.schemas.training import TrainingSchema
+from app.api.schemas.training_speed import TrainingSpeedSchema
 from app.errors import InvalidRequest, UnknownName
 from app.estimator import fields
 from app.estimator.local import Local
@@ -85,6 +87,9 @@ def test_a_model_is_given_in_three_forms() -> None:
 
 def test_every_function_answers() -> None:
     assert memory_training("Qwen3-0.6B", method="lora", lora={"target_modules": ("q_proj",)})["timeline"]
+    speed = performance_training("Qwen3-0.6B", gpu="h100-sxm-80gb", tokens=10**9)
+    assert speed["tokens_per_sec"] > 0
+    assert speed["days"] > 0
     both = compare("inference", [{"model_name": "Qwen3-0.6B"}, {"model_name": "none"}])
     assert both["results"][1]["status"] == 404
     assert inspect("Qwen/Qwen3-0.6B")["parameters"]["total"] == 596049920
@@ -124,6 +129,7 @@ def test_paths_that_are_not_there_are_said() -> None:
         (fields.InferenceFields, InferenceSchema()),
         (fields.TrainingFields, TrainingSchema()),
         (fields.PerformanceFields, PerformanceSchema()),
+        (fields.TrainingSpeedFields, TrainingSpeedSchema()),
     ],
 )
 def test_types_name_the_fields_of_the_schemas(typed: type, schema: StrictSchema) -> None:

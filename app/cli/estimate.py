@@ -1,4 +1,4 @@
-"""`estimate`: speed and memory of serving, from one accelerator to a cluster."""
+"""`estimate` and `estimate-training`: speed and memory, from one accelerator to a cluster."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..api.schemas.performance import PerformanceSchema
+from ..api.schemas.training_speed import TrainingSpeedSchema
 from ..estimator.performance import with_lengths
 from .memory_tables import bar, fit_line, memory_tables, parts
 from .options import body_of, from_schema
@@ -16,7 +17,7 @@ from .session import Answer, Session, asks
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-# Figures of the answer, each with its unit.
+# Figures of the answers, each with its unit.
 FIGURES: Final[Mapping[str, str]] = {
     "throughput_tokens_per_sec": "tokens/s",
     "output_tokens_per_sec": "tokens/s",
@@ -27,6 +28,14 @@ FIGURES: Final[Mapping[str, str]] = {
     "e2e_latency_ms": "ms",
     "saturation": "",
     "cost_per_million_tokens": "USD",
+    "tokens_per_sec": "tokens/s",
+    "tokens_per_sec_per_gpu": "tokens/s",
+    "step_ms": "ms",
+    "mfu": "",
+    "tflops_per_gpu": "TFLOPS",
+    "days": "d",
+    "gpu_hours": "h",
+    "cost_usd": "USD",
 }
 _UTILIZATIONS: Final = ("compute", "memory_bandwidth", "memory_capacity")
 
@@ -42,6 +51,16 @@ def estimate(session: Session, show_ops: bool, detailed: bool, verbose: bool, **
     show_ops = show_ops or given.get("top_ops") is not None
     shown = partial(speed_tables, show_ops=show_ops, detailed=detailed, verbose=verbose)
     emit(session, answer, shown, operation_rows if show_ops else figure_rows)
+
+
+@click.command()
+@from_schema(TrainingSpeedSchema())
+@click.option("--detailed", is_flag=True, help="Memory by part, time by what it goes into.")
+@click.option("--verbose", "-v", is_flag=True, help="Formulas and values, every default, definitions.")
+@asks
+def estimate_training(session: Session, detailed: bool, verbose: bool, **given: Any) -> None:
+    answer = session.source.post("/api/performance/training", body_of(given))
+    emit(session, answer, partial(speed_tables, detailed=detailed, verbose=verbose), figure_rows)
 
 
 def speed_tables(
@@ -112,19 +131,23 @@ def _figures(session: Session, answer: Answer) -> "RenderableType":
 def _title(session: Session, answer: Answer) -> str:
     asked = answer["parameters"]
     gpu = asked["gpu"] if isinstance(asked["gpu"], str) else asked["gpu"].get("name", "")
-    load = session.say("lengths", read=asked.get("input_length"), written=asked.get("output_length"))
-    return f"{answer['model']['name']} · {gpu} · {asked['backend']} · {load}"
+    if answer["calculation_type"] == "training":
+        load = session.say("training_load", gpus=asked["num_gpus"], length=asked["sequence_length"])
+    else:
+        load = session.say("lengths", read=asked.get("input_length"), written=asked.get("output_length"))
+    return f"{answer['model']['name']} · {gpu} · {asked.get('backend') or asked.get('framework')} · {load}"
 
 
 def _utilization(session: Session, answer: Answer) -> "RenderableType":
     found = answer["utilization"]
     names = [*_UTILIZATIONS, *(name for name in found if name not in _UTILIZATIONS)]
-    rows = [(name, bar(found[name])) for name in names if name in found]
+    rows = [(name, bar(found[name])) for name in names if found.get(name) is not None]
     return table(session.say("utilization"), ["", ""], rows)
 
 
 def _details(session: Session, answer: Answer) -> Iterator["RenderableType"]:
     shares = [(name, bar(share)) for name, share in (answer.get("time_shares") or {}).items()]
+    shares += [(name, f"{text(ms)} ms") for name, ms in (answer.get("breakdown_ms") or {}).items()]
     yield table(session.say("time"), ["", ""], shares)
     yield parts(session, answer)
     if answer.get("percentiles"):

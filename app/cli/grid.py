@@ -11,6 +11,7 @@ from ..api.schemas.inference import InferenceSchema
 from ..api.schemas.others import MOST_CONFIGURATIONS
 from ..api.schemas.performance import MOST_COMPARED, PerformanceSchema
 from ..api.schemas.training import TrainingSchema
+from ..api.schemas.training_speed import TrainingSpeedSchema
 from ..errors import InvalidRequest, invalid
 from ..units import human
 from .options import fields_by_name, json_of, read
@@ -27,6 +28,9 @@ _HEADINGS: Final = {
     "ttft_ms": "ttft ms",
     "tpot_ms": "tpot ms",
     "output_tokens_per_sec": "tokens/s",
+    "tokens_per_sec": "tokens/s",
+    "step_ms": "step ms",
+    "cost_usd": "USD",
     "requests_per_sec": "requests/s",
     "inference_memory": "memory",
     "training_memory": "memory",
@@ -57,6 +61,13 @@ CALCULATIONS: Final[Mapping[str, Calculation]] = {
         PerformanceSchema(),
         MOST_COMPARED,
         ("ttft_ms", "tpot_ms", "output_tokens_per_sec", "requests_per_sec", "inference_memory"),
+    ),
+    "training-performance": Calculation(
+        "/api/performance/compare",
+        "training",
+        TrainingSpeedSchema(),
+        MOST_COMPARED,
+        ("step_ms", "tokens_per_sec", "mfu", "cost_usd", "training_memory"),
     ),
 }
 

@@ -19,6 +19,7 @@ _GARBAGE: Final = 200_000
 # Each command with the module that holds it, under its own name with underscores.
 COMMANDS: Final[Mapping[str, str]] = {
     "estimate": "estimate",
+    "estimate-training": "estimate",
     "memory": "memory",
     "recommend": "recommend",
     "inspect": "inspect",

@@ -113,4 +113,12 @@ class PerformanceFields(InferenceFields, total=False):
     top_ops: int
 
 
+class TrainingSpeedFields(TrainingFields, total=False):
+    """A request of `performance_training`."""
+
+    tokens: int | None
+    virtual_pipeline: int | None
+    inter_node_gb_s: float | None  # [10^9 bytes/s]
+
+
 Configurations = Sequence[Mapping[str, Any]]

@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 
 from ..messages import Language
 from .accelerator import Device
-from .fields import Configurations, InferenceFields, PerformanceFields, TrainingFields
+from .fields import Configurations, InferenceFields, PerformanceFields, TrainingFields, TrainingSpeedFields
 from .local import Local
 from .result import Result
 
@@ -49,7 +49,7 @@ def performance_inference(
 
 
 def performance_training(
-    model: ModelForm | None = None, /, *, language: Language = "en", **fields: Any
+    model: ModelForm | None = None, /, *, language: Language = "en", **fields: Unpack[TrainingSpeedFields]
 ) -> Result:
     """Speed of training, as `POST /api/performance/training` answers; needs `gpu`; raises `DomainError`."""
     return _ask("/api/performance/training", request_of(model, fields), language)

@@ -15,6 +15,7 @@ from ..api.schemas.inference import InferenceSchema
 from ..api.schemas.others import CompareSchema, GpusQuery, InspectSchema, ModelQuery, ModelsQuery
 from ..api.schemas.performance import ComparePerformanceSchema, PerformanceSchema
 from ..api.schemas.training import TrainingSchema
+from ..api.schemas.training_speed import TrainingSpeedSchema
 from ..api.schemas.validation import LogSchema
 from ..errors import DomainError, InvalidRequest, NotSupportedYet, UnknownName
 from ..messages import Language, Message
@@ -25,13 +26,16 @@ Answer = dict[str, Any]
 Body = Mapping[str, Any]
 
 # Paths of the interface that this version does not answer.
-_NOT_YET: Final = ("/api/performance/training", "/api/recommend")
+_NOT_YET: Final = ("/api/recommend",)
 _MEMORY: Final[Mapping[Calculation, StrictSchema]] = {
     "inference": InferenceSchema(),
     "training": TrainingSchema(),
 }
 _COMPARE: Final = CompareSchema()
-_SPEED: Final = PerformanceSchema()
+_SPEED: Final[Mapping[Calculation, StrictSchema]] = {
+    "inference": PerformanceSchema(),
+    "training": TrainingSpeedSchema(),
+}
 _COMPARE_SPEED: Final = ComparePerformanceSchema()
 _INSPECT: Final = InspectSchema()
 _LOG: Final = LogSchema()
@@ -97,13 +101,14 @@ class Local:
         asked = values["configurations"]
         return self.service.compare(calculation, asked, check, self._refuse, self.language)
 
-    def _performance(self, body: Body) -> Answer:
-        return self.service.performance("inference", _SPEED.load(body), self.language)
+    def _performance(self, calculation: Calculation, body: Body) -> Answer:
+        return self.service.performance(calculation, _SPEED[calculation].load(body), self.language)
 
     def _compare_performance(self, body: Body) -> Answer:
         values = _COMPARE_SPEED.load(body)
-        calculation, asked = values["calculation_type"], values["configurations"]
-        return self.service.compare_performance(calculation, asked, _SPEED.load, self._refuse, self.language)
+        calculation: Calculation = values["calculation_type"]
+        check, asked = _SPEED[calculation].load, values["configurations"]
+        return self.service.compare_performance(calculation, asked, check, self._refuse, self.language)
 
     def _refuse(self, error: DomainError) -> Answer:
         return error_body(error, self.language)
@@ -120,7 +125,8 @@ _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
     "/api/memory/inference": lambda local, body, _query: local._memory("inference", body),
     "/api/memory/training": lambda local, body, _query: local._memory("training", body),
     "/api/memory/compare": lambda local, body, _query: local._compare(body),
-    "/api/performance/inference": lambda local, body, _query: local._performance(body),
+    "/api/performance/inference": lambda local, body, _query: local._performance("inference", body),
+    "/api/performance/training": lambda local, body, _query: local._performance("training", body),
     "/api/performance/compare": lambda local, body, _query: local._compare_performance(body),
     "/api/models/inspect": lambda local, body, query: local._inspect(body, query),
     "/api/validate/log": lambda local, body, _query: local._validate(body),

@@ -54,6 +54,11 @@ ASKED: list[tuple[str, str, Any]] = [
         {"model_name": "qwen3-8b", "gpu": "rtx-4090", "top_ops": 20, **LENGTHS},
     ),
     (
+        "estimate-training -m qwen3-0.6b -g h100-sxm-80gb --tokens 1000000",
+        "/api/performance/training",
+        {"model_name": "qwen3-0.6b", "gpu": "h100-sxm-80gb", "tokens": 1_000_000},
+    ),
+    (
         "benchmark -m qwen3-0.6b -g rtx-4090 --input-lengths 512,1024 --output-lengths 128",
         "/api/performance/compare",
         {

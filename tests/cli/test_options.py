@@ -8,7 +8,8 @@ from app.api.schemas.base import StrictSchema
 from app.api.schemas.inference import InferenceSchema
 from app.api.schemas.performance import PerformanceSchema
 from app.api.schemas.training import TrainingSchema
-from app.cli.estimate import estimate
+from app.api.schemas.training_speed import TrainingSpeedSchema
+from app.cli.estimate import estimate, estimate_training
 from app.cli.main import program
 from app.cli.memory import inference, training
 from app.cli.options import body_of, fields_by_name, read
@@ -18,8 +19,13 @@ from .conftest import Run
 
 @pytest.mark.parametrize(
     ("command", "schema"),
-    [(inference, InferenceSchema()), (training, TrainingSchema()), (estimate, PerformanceSchema())],
-    ids=["inference", "training", "estimate"],
+    [
+        (inference, InferenceSchema()),
+        (training, TrainingSchema()),
+        (estimate, PerformanceSchema()),
+        (estimate_training, TrainingSpeedSchema()),
+    ],
+    ids=["inference", "training", "estimate", "estimate-training"],
 )
 def test_every_field_is_an_option(command: click.Command, schema: StrictSchema) -> None:
     targets = {option.name: option for option in command.params}

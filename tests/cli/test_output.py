@@ -20,6 +20,8 @@ SHOWN = [
     "estimate -m qwen3-8b -g rtx-4090 --request-rate 0.5 --detailed",
     "memory inference -m qwen3-8b -g h100-80gb --tensor-parallel 2 --verbose",
     "memory training -m qwen3-0.6b",
+    "estimate-training -m qwen3-0.6b -g rtx-4090 --detailed",
+    "sweep --what training-performance -m qwen3-0.6b -g h100-sxm-80gb --vary batch_size=1,4",
     "memory compare -m qwen3-0.6b -m nobody --vary batch_size=1,8",
     "benchmark -m qwen3-0.6b -g rtx-4090",
     "inspect qwen3-8b",
