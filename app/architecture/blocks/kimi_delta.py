@@ -11,7 +11,8 @@ from .recurrent import short_convolution
 class KimiDelta:
     """Heads of one width for queries, keys and values (Kimi Linear, arXiv 2510.26692).
 
-    `low_rank`: decay and output gate go through a matrix as narrow as a head.
+    `low_rank`: decay and output gate go through a matrix as narrow as a head. `flat`: the decay rates are
+    stored as one number for each head and nothing more.
     """
 
     heads: int
@@ -19,6 +20,7 @@ class KimiDelta:
     kernel: int
     low_rank: bool = True
     chunk: int = 64
+    flat: bool = False
 
     @property
     def width(self) -> int:
@@ -62,6 +64,6 @@ def forget_gate(t: Trace, x: Tensor, k: KimiDelta) -> Tensor:
     """The decay of every channel, in 32 bits."""
     with t.scope("forget_gate"):
         scores = narrow(t, x, "f", k)
-        shape = (1, 1, k.heads, 1) if k.low_rank else (k.heads,)
+        shape = (1, 1, k.heads, 1) if k.low_rank and not k.flat else (k.heads,)
         t.hold(t.parameter("A_log", shape, Role.STATE), t.parameter("dt_bias", (k.width,), Role.STATE))
         return t.elementwise("softplus", scores)
