@@ -76,7 +76,7 @@ def cache_differences(architecture: Any, case: Case) -> Iterator[str]:
             continue
         batch, length, real = point["batch"], point["length"], point["bytes"]
         source = source_length(architecture, length)
-        ours = architecture.cache_bytes(batch, length, implementation="transformers", dtype="bfloat16", source=source)
+        ours = architecture.cache_bytes(batch, length, source=source)
         if ours != real:
             yield f"cache at {batch} x {length}: ours {ours}, real {real} (layer 0: {point['layers'][:1]})"
 

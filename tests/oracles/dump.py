@@ -12,6 +12,7 @@ import multiprocessing
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from . import real_model
-from .variations import variations
+from .variations import samples, variations
 
 FLOPS_AT = (2, 80)
 SECONDS_PER_TYPE = 300
@@ -100,54 +101,78 @@ def lora_case(config: dict[str, Any], rank: int, targets: str | list[str]) -> in
     return real_model.lora_parameters(real_model.build(config), r=rank, target_modules=targets)
 
 
-def measured(config: dict[str, Any], measure: Callable[[PreTrainedModel], Any]) -> Any:
-    """A measurement on the meta device; where it needs real values, on the processor if that is little."""
-    model = real_model.build(config)
-    first = attempted(lambda: measure(model))
-    is_small = sum(value.numel() for value in model.parameters()) < LARGEST_WITH_VALUES
-    if not any(failures_in(first)) or not is_small:
-        return first
-    second = attempted(lambda: measure(real_model.build(config, device="cpu")))
-    return first if any(failures_in(second)) else second
+class Model:
+    """A model on the meta device and, where a measurement needs real values, the same on the processor."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.meta = real_model.build(config)
+
+    @cached_property
+    def with_values(self) -> PreTrainedModel:
+        return real_model.build(self.config, device="cpu")
+
+    def measured(self, measure: Callable[[PreTrainedModel], Any]) -> Any:
+        """A measurement on the meta device; where that fails, on the processor if the model is small."""
+        first = attempted(lambda: measure(self.meta))
+        is_small = sum(value.numel() for value in self.meta.parameters()) < LARGEST_WITH_VALUES
+        if not needs_values(first) or not is_small:
+            return first
+        second = attempted(lambda: measure(self.with_values))
+        return first if any(failures_in(second)) else second
 
 
-def case(config: dict[str, Any]) -> dict[str, Any]:
-    model = real_model.build(config)
+def needs_values(measured: Any) -> bool:
+    """Whether a forward pass failed because the meta device has no values (and not for want of a picture)."""
+    return any("meta" in why.lower() for why in failures_in(measured))
+
+
+def case(built: Model, with_lora: bool) -> dict[str, Any]:
+    model = built.meta
     names = real_model.parameters(model).keys() | real_model.buffers(model).keys()
     published = real_model.checkpoint_tensors(model)
     return {
-        "config": config,
+        "config": built.config,
         "class": type(model).__name__,
         "parameters": real_model.parameters(model),
         "buffers": real_model.buffers(model),
         "tied": real_model.tied_names(model),
         "checkpoint": None if published.keys() == names else published,
         "keep_in_fp32": sorted(map(str, getattr(model, "_keep_in_fp32_modules", None) or [])),
-        "cache": measured(config, cache_cases),
-        "flops": measured(config, flops_case),
-        "lora": lora_cases(config) if len(config) > 1 else [],  # the default config is slow to wrap
+        "cache": built.measured(cache_cases),
+        "flops": built.measured(flops_case),
+        "lora": lora_cases(built.config) if with_lora else [],
     }
 
 
-def runs(config: dict[str, Any], with_forward: bool) -> bool:
-    """Whether the library builds a config (and, where its default can, runs a forward pass of it)."""
+def taken(config: dict[str, Any], with_forward: bool) -> Model | None:
+    """The model, if the library builds it (and, where its default can, runs a forward pass of it)."""
     try:
-        real_model.build(config)
-        if with_forward:
-            return not any(failures_in(measured(config, lambda model: real_model.run(model, 2, 20, False))))
+        model = Model(config)
+        failed = with_forward and any(failures_in(model.measured(lambda m: real_model.run(m, 2, 20, False))))
     except Exception:  # refused by a validator, a module or an operation: drawn again
-        return False
-    return True
+        return None
+    return None if failed else model
 
 
-def cases_of(model_type: str, count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """The default config, where the library can build it, and `count` random ones."""
-    default = attempted(lambda: case({"model_type": model_type}))
-    drawn = variations(model_type, count, lambda config: runs(config, with_forward=True), seed)
-    if len(drawn) < count:  # no forward pass without pictures, sound or real values
-        more = variations(model_type, count, lambda config: runs(config, with_forward=False), seed + 100)
-        drawn += more[: count - len(drawn)]
-    return [default] * ("failed" not in default) + [case(config) for config in drawn]
+def drawn(model_type: str, count: int, seed: int) -> list[Model]:
+    """`count` random models; ones that run on tokens alone, where there are such."""
+    tokens_do = any(taken(config, with_forward=True) for config in samples(model_type, seed))
+    found = variations(model_type, count, lambda config: taken(config, True), seed) if tokens_do else []
+    if len(found) < count:  # no forward pass without pictures, sound or real values
+        rest = count - len(found)
+        found += variations(model_type, rest, lambda config: taken(config, False), seed + 100)
+    return found
+
+
+def cases_of(model_type: str, count: int, seed: int = 0, adapted: int | None = None) -> list[dict[str, Any]]:
+    """The default config, where the library can build it, and `count` random ones, `adapted` of them with
+    adapters [all]; none for the default, which is slow to wrap."""
+    default = attempted(lambda: case(Model({"model_type": model_type}), with_lora=False))
+    models = drawn(model_type, count, seed)
+    wrapped = len(models) if adapted is None else adapted
+    found = [case(model, index < wrapped) for index, model in enumerate(models)]
+    return [default] * ("failed" not in default) + found
 
 
 def dump_type(model_type: str, folder: Path, count: int) -> None:

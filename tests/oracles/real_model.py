@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Cache, EncoderDecoderCache, PreTrainedConfig, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
+from transformers.initialization import no_init_weights
 from transformers.models.auto import modeling_auto as auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -51,7 +52,7 @@ def build(config: Mapping[str, Any], device: str = "meta") -> PreTrainedModel:
     read_config = read(config)
     read_config._attn_implementation = "eager"
     read_config._experts_implementation = "batched_mm"
-    with torch.device(device):
+    with torch.device(device), no_init_weights():  # drawing random weights takes most of the time
         model: PreTrainedModel = getattr(transformers, name)._from_config(read_config, dtype=torch.bfloat16)
     return model.eval()
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 Config = dict[str, Any]
 ConfigClass = type[PreTrainedConfig]
-Accept = Callable[[Config], bool]
+Taken = TypeVar("Taken")
 
 NEVER_FLIPPED = {
     "is_decoder", "add_cross_attention", "is_encoder_decoder", "use_cache", "return_dict", "is_causal",
@@ -240,21 +240,37 @@ def draw(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: i
     return drawn
 
 
-def attempts(model_type: str, seed: int) -> Iterator[Config]:
-    """Random configs, bold ones first."""
-    config_class = CONFIG_MAPPING[model_type]
-    for number in range(60):
-        rng = Random(f"{model_type}/{seed}/{number}")
-        boldness = (0.9, 0.7, 0.5, 0.35, 0.2, 0.1)[number // 10]
-        yield {"model_type": model_type} | draw(config_class, rng, boldness)
+BOLDNESS = (0.9, 0.7, 0.5, 0.35, 0.2, 0.1)
+DRAWS_OF_EACH = 10
 
 
-def variations(model_type: str, count: int, accept: Accept, seed: int = 0) -> list[Config]:
-    """The first `count` distinct random configs that `accept` takes, fewer if 60 draws hold fewer."""
-    found: list[Config] = []
-    for config in attempts(model_type, seed):
+def attempt(model_type: str, seed: int, number: int) -> Config:
+    """One random config."""
+    rng = Random(f"{model_type}/{seed}/{number}")
+    return {"model_type": model_type} | draw(
+        CONFIG_MAPPING[model_type], rng, BOLDNESS[number // DRAWS_OF_EACH]
+    )
+
+
+def samples(model_type: str, seed: int = 0) -> Iterator[Config]:
+    """Two random configs of each boldness, bold ones first."""
+    starts = range(0, len(BOLDNESS) * DRAWS_OF_EACH, DRAWS_OF_EACH // 2)
+    return (attempt(model_type, seed, number) for number in starts)
+
+
+def variations(
+    model_type: str, count: int, accept: Callable[[Config], Taken | None], seed: int = 0
+) -> list[Taken]:
+    """What `accept` makes of the first `count` distinct random configs it takes, bold ones first; fewer if
+    all draws hold fewer."""
+    seen: list[Config] = []
+    found: list[Taken] = []
+    for number in range(len(BOLDNESS) * DRAWS_OF_EACH):
         if len(found) == count:
             break
-        if config not in found and accept(config):
-            found.append(config)
+        if (config := attempt(model_type, seed, number)) in seen:
+            continue
+        if (made := accept(config)) is not None:
+            seen.append(config)
+            found.append(made)
     return found
