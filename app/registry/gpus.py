@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -138,11 +138,17 @@ class GpuRegistry:
 
     def aliases(self, name: str) -> tuple[str, ...]:
         """The other names of a device, as they match (lower case)."""
-        return tuple(each for each in self._names if self._means(each) == name and each != name)
+        return self._others.get(name, ())
 
-    def _means(self, name: str) -> str | None:
-        alias = self._names.get(name)
-        return alias.name if alias else None
+    @cached_property
+    def _others(self) -> dict[str, tuple[str, ...]]:
+        """Other names by device; what is read at start never changes."""
+        others: dict[str, tuple[str, ...]] = {}
+        for each in self._names:
+            alias = self._names.get(each)
+            if alias and each != alias.name:
+                others[alias.name] = (*others.get(alias.name, ()), each)
+        return others
 
     def _keep(self, path: Path) -> None:
         try:
