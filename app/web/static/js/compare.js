@@ -2,6 +2,7 @@
 
 import { h, s } from "./dom.js";
 import { bar, reach } from "./bar.js";
+import { cardName } from "./gpus.js";
 import { labelOf } from "./controls.js";
 import { fieldsOf } from "./fields.js";
 import { chart, figure, line, round, table, text } from "./figure.js";
@@ -19,10 +20,11 @@ export function columns(comparison, width) {
   const good = answers.filter((answer) => !answer.error);
   const scale = Math.max(1, ...good.map(reach));
   const base = answers[0].error ? null : answers[0];
-  return h("div", {},
+  return [
     h("h2", {}, t("compare.title"), h("span", { class: "push" }, h("button", { type: "button", class: "btn small no-print", "data-act": "add-column", disabled: state.columns.length >= 5 }, t("compare.add")))),
     legend(good[0]), h("ol", { class: "columns" }, answers.map((answer, index) => column(answer, index, base, width, scale))),
-    good.length > 1 && base ? differences(comparison, width) : null);
+    good.length > 1 && base ? differences(comparison, width) : null,
+  ];
 }
 
 function legend(answer) {
@@ -44,7 +46,7 @@ function column(answer, index, base, width, scale) {
 function head(answer, index, ...more) {
   const edits = index ? state.columns[index - 1] : null;
   return h("div", { class: "column-head" }, h("strong", { class: "big" }, LETTERS[index]),
-    edits ? Object.entries(edits).map(([key, value]) => h("span", { class: "pill" }, `${nameOf(key)}: ${value}`)) : h("span", { class: "muted", translate: "no" }, [state.config?.name ?? state.fields.model_name, state.fields.gpu, state.fields.quantization ?? state.fields.method].filter(Boolean).join(" · ")),
+    edits ? Object.entries(edits).map(([key, value]) => h("span", { class: "pill" }, `${nameOf(key)}: ${value}`)) : h("span", { class: "muted", translate: "no" }, [state.config?.name ?? state.fields.model_name, cardName(state.fields.gpu), state.fields.quantization ?? state.fields.method].filter(Boolean).join(" · ")),
     edits ? h("button", { type: "button", class: "btn small quiet no-print", "data-act": "edit-column", "data-arg": String(index - 1) }, t("compare.edit")) : null,
     edits ? h("button", { type: "button", class: "btn small quiet no-print", "data-act": "drop-column", "data-arg": String(index - 1), "aria-label": t("compare.drop", { letter: LETTERS[index] }) }, "✕") : null, ...more);
 }

@@ -2,6 +2,7 @@
 // a dot and a way back; what the API refused lands on its field.
 
 import { list } from "./api.js";
+import { cardName } from "./gpus.js";
 import { h } from "./dom.js";
 import { CONTROLS, SHARDINGS, fieldOf, shardingOf, typed } from "./fields.js";
 import { count, parameters, parseNumber, stop } from "./format.js";
@@ -67,7 +68,7 @@ function modelPick() {
 
 function gpuPick() {
   const custom = Object.keys(state.fields).some((key) => key.startsWith("gpu."));
-  const name = state.fields.gpu ? `${state.fields.gpu}${custom ? " *" : ""}` : custom ? t("gpu.custom") : t("gpu.choose");
+  const name = state.fields.gpu ? `${cardName(state.fields.gpu)}${custom ? " *" : ""}` : custom ? t("gpu.custom") : t("gpu.choose");
   return h("div", { class: "field wide", "data-key": "gpu" }, pick("gpu", name, t("gpu.pick"), problemOf("gpu")), problem("gpu"));
 }
 
@@ -217,4 +218,3 @@ export function shard(_argument, event, element) {
   if (event.type === "change") setFields({ zero_stage: undefined, fsdp: undefined, ...SHARDINGS[element.value] });
 }
 
-export { stop };

@@ -8,14 +8,14 @@ let closed = null;
 let before = null;
 
 /** Open with a title and a function that draws the inside. */
-export function openDialog(title, draw, { onClose = null, focus = "input, textarea, .list, button:not(.close)" } = {}) {
+export function openDialog(title, draw, { onClose = null } = {}) {
   const dialog = $("dialog");
   content = { title, draw };
   closed = onClose;
   if (!dialog.open) before = document.activeElement;
   drawDialog();
   if (!dialog.open) dialog.showModal();
-  dialog.querySelector(`.dialog-body :is(${focus})`)?.focus();
+  (dialog.querySelector(".dialog-body input:not([type='file'])") ?? dialog.querySelector(".dialog-body :is(textarea, button)"))?.focus();
 }
 
 /** Draw what is open again. */

@@ -43,9 +43,10 @@ function pictureSvg() {
   const head = `<text x="20" y="34" font-family="system-ui, sans-serif" font-size="18" font-weight="650" fill="${style.color}">${escaped(words)}</text>`;
   const legend = results.answer ? partsOf(results.answer).map((part, index) => `<text x="20" y="${top + 18 + index * 20}" font-family="system-ui, sans-serif" font-size="13" fill="${style.color}">${escaped(`${t(`part.${part.key}`)}: ${bytes(part.bytes, unit())} (${count(part.bytes)} B)`)}</text>`) : [];
   const height = top + legend.length * 20 + 24;
-  return { width, height, text: `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><rect width="100%" height="100%" fill="${style.backgroundColor}"/>${head}${inner.join("")}${legend.join("")}</svg>` };
+  return { width, height, text: `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><rect width="100%" height="100%" fill="${style.backgroundColor}"/>${patterns()}${head}${inner.join("")}${legend.join("")}</svg>` };
 }
 
+const patterns = () => [...resolved(document.getElementById("patterns")).children].map((each) => new XMLSerializer().serializeToString(each)).join("");
 const escaped = (words) => words.replace(/[&<>"]/g, (letter) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[letter]);
 
 /** A copy with every colour and font written into it. */

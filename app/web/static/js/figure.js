@@ -1,4 +1,4 @@
-// What all pictures share: a frame with caption and table, axes, hatches.
+// What all pictures share: a frame with caption and table, text, lines, steps of an axis.
 
 import { h, s } from "./dom.js";
 import { t } from "./words.js";
@@ -32,13 +32,7 @@ export function table(heads, rows) {
 
 /** An SVG of a size in pixels, read out as its label. */
 export function chart(width, height, label, ...children) {
-  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label }, hatches(), ...children);
-}
-
-function hatches() {
-  const pattern = (id, name) => s("pattern", { id, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-    s("line", { x1: 0, y1: 0, x2: 0, y2: 7, class: name }));
-  return s("defs", {}, pattern("hatch", "hatch-stroke"), pattern("hatch-over", "hatch-over-stroke"));
+  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label }, ...children);
 }
 
 export const text = (x, y, words, props = {}) => s("text", { x: round(x), y: round(y), ...props }, words);

@@ -13,7 +13,7 @@ import { t } from "./words.js";
 
 const MOST = 24;
 let found = [];
-let pair = null;
+let combined = null;
 let timer = 0;
 let open = null;
 
@@ -35,7 +35,7 @@ async function search() {
     const priced = await price(candidates, answer);
     if (!priced) return;
     found = priced.filter((each) => each.fits && each.saved > 0).toSorted((a, b) => a.rank - b.rank || b.saved - a.saved);
-    pair = found.length || stateOf(answer) !== "over" ? null : await bestPair(priced, answer);
+    combined = stateOf(answer) !== "over" || found.some((each) => each.rank < 5) ? null : await together(priced, answer);
     paint();
   } catch {
     found = [];
@@ -64,13 +64,23 @@ function changedBody(set) {
   return request;
 }
 
-async function bestPair(priced, answer) {
-  const best = priced.filter((each) => each.saved > 1).toSorted((a, b) => b.saved - a.saved).slice(0, 5);
-  const pairs = best.flatMap((one, index) => best.slice(index + 1)
-    .filter((other) => !Object.keys(one.set).some((key) => key in other.set))
-    .map((other) => ({ rank: Math.max(one.rank, other.rank), words: `${one.words} + ${other.words}`, set: { ...one.set, ...other.set } })));
-  const together = await price(pairs, answer);
-  return together?.filter((each) => each.fits).toSorted((a, b) => a.rank - b.rank || b.saved - a.saved)[0] ?? null;
+/** Several changes at once, where none is enough: the largest savings of the gentlest kinds, one by one. */
+async function together(priced, answer) {
+  const helpful = priced.filter((each) => each.saved > 1 && each.rank < 5).toSorted((a, b) => b.saved - a.saved);
+  const chains = [2, 4].map((rank) => helpful.filter((each) => each.rank <= rank)).flatMap((kind) => chainsOf(kind));
+  const found = await price(chains.slice(0, MOST), answer);
+  return found?.filter((each) => each.fits).toSorted((a, b) => a.steps - b.steps || a.rank - b.rank)[0] ?? null;
+}
+
+function chainsOf(changes) {
+  const chains = [];
+  let last = { rank: 1, words: "", set: {}, steps: 0 };
+  for (const each of changes) {
+    if (Object.keys(each.set).some((key) => key in last.set)) continue;
+    last = { rank: Math.max(last.rank, each.rank), words: last.words ? `${last.words} + ${each.words}` : each.words, set: { ...last.set, ...each.set }, steps: last.steps + 1 };
+    chains.push(last);
+  }
+  return chains.slice(1);
 }
 
 const change = (rank, field, value, words = `${field} → ${typeof value === "number" ? count(value) : value}`) => ({ rank, set: { [field]: value }, words });
@@ -116,7 +126,7 @@ async function moreHardware(answer) {
   const reply = await list("/api/gpus").catch(() => null);
   const mine = reply?.gpus.find((gpu) => gpu.name === state.fields.gpu);
   if (!mine) return [];
-  const larger = reply.gpus.filter((gpu) => gpu.vendor === mine.vendor && gpu.device_type === mine.device_type && gpu.memory_bytes_usable > answer.fit.usable_bytes * 1.1 && (gpu.release_year ?? 0) >= 2020)
+  const larger = reply.gpus.filter((gpu) => gpu.vendor === mine.vendor && gpu.device_type === mine.device_type && gpu.memory_bytes_usable > Math.max(answer.fit.usable_bytes * 1.1, total(answer)) && (gpu.release_year ?? 0) >= 2020)
     .toSorted((a, b) => a.memory_bytes_usable - b.memory_bytes_usable);
   const sizes = new Map(larger.map((gpu) => [gpu.memory_gb, gpu]));
   return [...sizes.values()].slice(0, 3).map((gpu) => ({ rank: 5, set: { gpu: gpu.name }, words: gpu.label }));
@@ -125,7 +135,7 @@ async function moreHardware(answer) {
 /** The card: open where it does not fit, folded as cheaper ways where it does. */
 export function fixes() {
   const over = stateOf(results.answer) === "over";
-  const shown = found.length ? found : pair ? [pair] : [];
+  const shown = combined ? [combined, ...found] : found;
   if (!shown.length && !over) return null;
   const isOpen = open ?? over;
   return h("section", { class: "card" },

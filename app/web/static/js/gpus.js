@@ -27,8 +27,7 @@ export const GPU_KINDS = Object.keys(KINDS);
 
 /** Load the list and what fits. */
 export async function followGpus() {
-  gpus = (await list("/api/gpus").catch(() => null))?.gpus ?? gpus;
-  paint();
+  await loadGpus();
   await followFits();
 }
 
@@ -45,6 +44,15 @@ export async function followFits() {
   fits = { key, byName: new Map(gpus.map((gpu, index) => [gpu.name, reply.results[index]])) };
   paint();
 }
+
+/** Load the list, so that cards can be called by the names people know. */
+export async function loadGpus() {
+  gpus = (await list("/api/gpus").catch(() => null))?.gpus ?? gpus;
+  paint();
+}
+
+/** What a card is called. */
+export const cardName = (name) => gpus.find((gpu) => gpu.name === name)?.label ?? name;
 
 export const allGpus = () => gpus;
 const sixteen = (gpu) => gpu.tflops?.bf16 ?? gpu.tflops?.fp16 ?? null;

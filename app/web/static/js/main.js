@@ -1,17 +1,17 @@
 // The page comes alive: state from the address, the server's first answer, then one question a change.
 
-import { $, act, on, render } from "./dom.js";
+import { $, h, on, render } from "./dom.js";
 import { memoryFigure } from "./bar.js";
 import { changed, loadOptions, rail, shard, slid, step, toggleMore } from "./controls.js";
 import { adopt, onAnswer, onPaint, paint, refresh, results } from "./engine.js";
 import { toggleTable } from "./figure.js";
-import { h } from "./dom.js";
 import { change, readAddress, readFragment, setFields, setMode, state, subscribe, unit } from "./state.js";
 import { scrub, timelineFigure } from "./timeline.js";
 import { typed, fieldOf } from "./fields.js";
 import { fieldMode } from "./state.js";
 import { notes, room, sentence, verdict } from "./verdict.js";
 import { t } from "./words.js";
+import { loadGpus } from "./gpus.js";
 import { why } from "./why.js";
 import { fixes, followFixes } from "./fixes.js";
 import { speedCard } from "./speed.js";
@@ -111,7 +111,7 @@ async function start() {
   if (!adopt()) refresh();
   paint();
   loadOptions();
+  setTimeout(loadGpus, 100);
 }
 
 start();
-export { act };

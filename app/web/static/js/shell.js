@@ -82,10 +82,22 @@ async function turnLanguage() {
 // Presets, and everything that can be done, by typing.
 
 let presetWords = "";
+const unsupported = new Set();
+
+/** Leave out the presets that this service does not answer yet: asked once, in two compare calls. */
+async function probePresets() {
+  for (const kind of ["inference", "training"]) {
+    const asked = boot.presets.filter((preset) => (preset.calculation_type ?? (preset.mode === "inference" ? "inference" : "training")) === kind);
+    const configurations = asked.map(({ body: { request_rate: _r, concurrency: _c, targets: _t, max_gpus: _m, ...rest } }) => rest);
+    const reply = await ask(`presets-${kind}`, "POST", "/api/memory/compare", { calculation_type: kind, configurations }).catch(() => null);
+    reply?.results.forEach((result, index) => { if (result.code === "not_supported_yet") unsupported.add(asked[index].id); });
+  }
+  drawDialog();
+}
 
 function presetsInside() {
   const words = presetWords.toLowerCase().split(/\s+/).filter(Boolean);
-  const named = boot.presets.map((preset) => ({ preset, title: t(`preset.${preset.id}`) })).filter(({ preset, title }) => words.every((word) => `${title} ${JSON.stringify(preset.body)} ${preset.mode}`.toLowerCase().includes(word)));
+  const named = boot.presets.filter((preset) => !unsupported.has(preset.id)).map((preset) => ({ preset, title: t(`preset.${preset.id}`) })).filter(({ preset, title }) => words.every((word) => `${title} ${JSON.stringify(preset.body)} ${preset.mode}`.toLowerCase().includes(word)));
   const commands = words.length ? KEYS.filter(([, name]) => words.every((word) => t(`key.${name}`).toLowerCase().includes(word))) : [];
   return [
     h("input", { type: "search", role: "combobox", id: "preset-words", "aria-controls": "preset-list", "aria-expanded": "true", "aria-autocomplete": "list", value: presetWords, placeholder: t("preset.search"), "aria-label": t("preset.search"), "data-input": "preset-words", autocomplete: "off" }),
@@ -163,7 +175,7 @@ export function startShell() {
   on("copy", async (text) => { await copy(text); say(t("share.text_copied")); });
   on("copy-body", async () => { await copy(JSON.stringify(body(), null, 2)); say(t("share.text_copied")); });
   on("copy-why", async () => { if (results.answer) await copy(whyMarkdown(results.answer, [chosen(results.answer)])); say(t("share.text_copied")); });
-  on("presets", () => { presetWords = ""; openDialog("tool.presets", presetsInside); });
+  on("presets", () => { presetWords = ""; openDialog("tool.presets", presetsInside); probePresets(); });
   on("preset-words", (_argument, _event, element) => { presetWords = element.value; drawDialog(); });
   on("take-preset", (id) => { closeDialog(); applyPreset(boot.presets.find((preset) => preset.id === id)); });
   on("command", (name) => { closeDialog(); KEYS.find(([, each]) => each === name)[2](); });

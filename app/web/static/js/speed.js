@@ -4,6 +4,7 @@ import { h, s } from "./dom.js";
 import { table } from "./figure.js";
 import { bytes, count, money, percent, rate, time } from "./format.js";
 import { results } from "./engine.js";
+import { stateOf } from "./parts.js";
 import { calculation, unit } from "./state.js";
 import { has, t } from "./words.js";
 
@@ -17,24 +18,25 @@ function content() {
   if (!speed) return h("p", { class: "empty" }, t("speed.waiting"));
   if (speed.missing) return h("p", { class: "empty" }, t(`speed.no_${speed.missing}`));
   if (speed.failure) return h("p", { class: "empty" }, speed.failure.status ? speed.failure.body.error : t("stale.unreachable"));
-  return calculation() === "inference" ? serving(speed) : training(speed);
+  const shown = calculation() === "inference" ? serving(speed) : training(speed);
+  return stateOf(results.answer) === "over" ? [h("p", { class: "muted small" }, t("speed.if_it_fit")), ...shown] : shown;
 }
 
 function serving({ request, answer }) {
   const shape = t("speed.shape", { input: count(request.input_length), output: count(request.output_length) });
-  return [
+  return [h("div", { class: "speed-grid" }, h("div", {},
     h("dl", { class: "metrics" }, metric("speed.ttft", time(answer.ttft_ms)), metric("speed.tpot", time(answer.tpot_ms)), metric("speed.e2e", time(answer.e2e_latency_ms)),
       metric("speed.output", `${rate(answer.output_tokens_per_sec)} tok/s`), metric("speed.requests", `${rate(answer.requests_per_sec)}/s`), cost(answer)),
-    h("p", { class: "muted small" }, `${bound(answer)} · ${shape}`), meters(answer), saturation(answer), latencies(answer), operations(answer),
+    h("p", { class: "muted small" }, `${bound(answer)} · ${shape}`)), meters(answer)), saturation(answer), latencies(answer), operations(answer),
   ];
 }
 
 function training({ answer }) {
-  return [
+  return [h("div", { class: "speed-grid" }, h("div", {},
     h("dl", { class: "metrics" }, metric("speed.per_gpu", `${rate(answer.tokens_per_sec_per_gpu)} tok/s`), metric("speed.all", `${rate(answer.tokens_per_sec)} tok/s`), metric("speed.step", time(answer.step_ms)),
       metric("speed.mfu", percent(answer.mfu)), answer.days !== null && answer.days !== undefined ? metric("speed.days", time(answer.days * 864e5)) : null,
       answer.gpu_hours !== null && answer.gpu_hours !== undefined ? metric("speed.gpu_hours", rate(answer.gpu_hours)) : null, answer.cost_usd !== undefined ? metric("speed.cost", money(answer.cost_usd)) : null),
-    h("p", { class: "muted small" }, bound(answer)), meters(answer), operations(answer),
+    h("p", { class: "muted small" }, bound(answer))), meters(answer)), operations(answer),
   ];
 }
 
@@ -71,7 +73,7 @@ function saturation(answer) {
 function latencies(answer) {
   const rows = Object.entries(answer.percentiles ?? {}).filter(([, value]) => value && typeof value === "object");
   if (!rows.length) return null;
-  return table([t("speed.latency"), "p50", "p90", "p99"], rows.map(([name, value]) => [name, time(value.p50), time(value.p90), time(value.p99)]));
+  return table([t("speed.latency"), "p50", "p90", "p99"], rows.map(([name, value]) => [has(`latency.${name}`) ? t(`latency.${name}`) : name, time(value.p50), time(value.p90), time(value.p99)]));
 }
 
 function operations(answer) {

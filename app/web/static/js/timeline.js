@@ -21,7 +21,7 @@ export function scrub(index) {
 
 /** The timeline of a training answer; null without one. */
 export function timelineFigure(answer, width) {
-  const events = answer?.timeline;
+  const events = eventsOf(answer);
   if (!events?.length) return null;
   const peak = peakOf(answer);
   const name = phaseName(answer.peak_phase ?? events[peak].phase);
@@ -30,16 +30,22 @@ export function timelineFigure(answer, width) {
   return figure("timeline", caption, h("div", {}, draw(answer, width, peak, caption), scrubber(events, peak)), table([t("timeline.phase"), t("timeline.memory")], rows));
 }
 
+/** Phases with all memory of the GPU: what the answer's timeline follows, and the overhead around it. */
+function eventsOf(answer) {
+  const overhead = answer?.memory_bytes.framework_overhead ?? 0;
+  return answer?.timeline?.map((event) => ({ phase: event.phase, bytes: event.bytes + overhead }));
+}
+
 const phaseName = (phase) => t(`phase.${phase}`);
 
 function peakOf(answer) {
-  const events = answer.timeline;
+  const events = eventsOf(answer);
   const named = events.findIndex((event) => event.phase === answer.peak_phase);
   return named >= 0 ? named : events.reduce((best, event, index) => (event.bytes > events[best].bytes ? index : best), 0);
 }
 
 function draw(answer, width, peak, caption) {
-  const events = answer.timeline;
+  const events = eventsOf(answer);
   const limit = answer.fit?.budget_bytes;
   const high = Math.max(total(answer), limit ?? 0) * 1.08;
   const wide = (width - LEFT - 12) / events.length;
@@ -64,7 +70,7 @@ export function axis(high, width, y) {
 /** The card's limit across a chart. */
 export function limitLine(limit, width, y) {
   return [line(LEFT, y(limit), width - 8, y(limit), "limit-line"),
-    text(width - 10, y(limit) - 5, t("chart.limit", { size: bare(limit, unit()) }), { class: "limit-text", "text-anchor": "end" })];
+    text(LEFT + 8, y(limit) - 6, t("chart.limit", { size: bare(limit, unit()) }), { class: "limit-text" })];
 }
 
 function stack(answer, left, wide, y) {
@@ -83,7 +89,7 @@ function label(event, index, x, wide, y, isPeak) {
   const words = isPeak ? t("timeline.peak", { phase: phaseName(event.phase), size: bytes(event.bytes, unit()) }) : bare(event.bytes, unit());
   return [text(middle, HEIGHT - 12, phaseName(event.phase), { "text-anchor": "middle", class: isPeak ? "strong" : "" }),
     isPeak ? s("circle", { class: "dot peak", cx: middle, cy: y(event.bytes), r: 5 }) : null,
-    text(middle, y(event.bytes) - 9, words, { "text-anchor": index === 0 && isPeak ? "start" : "middle", class: "strong" })];
+    text(middle, y(event.bytes) - 9, words, { "text-anchor": "middle", class: "strong" })];
 }
 
 function hits(events, x, wide) {

@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { bar } from "./bar.js";
 import { bare, bytes, count } from "./format.js";
 import { gpuCount, gpuName, MARKS, partsOf, range, stateOf, total, totalKey } from "./parts.js";
+import { cardName } from "./gpus.js";
 import { results } from "./engine.js";
 import { state, unit } from "./state.js";
 import { t } from "./words.js";
@@ -28,7 +29,7 @@ export function verdict(width) {
   const now = stateOf(answer);
   return h("section", { class: `verdict ${now}`, id: "verdict" },
     h("h1", { "data-state": now }, h("span", { class: "state-mark", "aria-hidden": "true" }, MARKS[now]), ` ${sentence(answer)}`),
-    answer && h("p", { class: "facts" }, facts(answer).map((fact) => h("span", {}, fact))),
+    answer && h("p", { class: "facts" }, facts(answer).flatMap((fact, index) => [index ? " · " : "", h("span", {}, fact)])),
     answer && h("div", { class: "mini", "aria-hidden": "true" }, bar(answer, Math.max(120, width - 34), 12, "", undefined, true)),
     stale());
 }
@@ -45,7 +46,7 @@ function compareVerdict() {
 
 function facts(answer) {
   const gpus = gpuCount(answer);
-  const card = gpuName(answer);
+  const card = cardName(gpuName(answer));
   const spread = range(answer);
   const need = bytes(total(answer), unit());
   const found = [answer.fit ? t("verdict.of_budget", { need, budget: bytes(answer.fit.budget_bytes, unit()) }) : t("verdict.need", { need })];
@@ -75,15 +76,15 @@ function stale() {
     retry && h("button", { type: "button", class: "btn small", "data-act": "retry" }, t("stale.try_now")));
 }
 
-/** What the API wants known, the first two open. */
+/** What the API wants known: the first in sight, all of them behind it. */
 export function notes(answer) {
   const warnings = answer?.warnings ?? [];
   const unknown = Object.keys(state.unknown).map((key) => t("verdict.unknown_key", { key }));
   const all = [...unknown, ...warnings.map((warning) => warning.message)];
   if (!all.length) return null;
-  const item = (words) => h("li", {}, h("span", {}, words));
-  return h("div", { class: "notes" }, h("ul", { class: "notes" }, all.slice(0, 2).map(item)),
-    all.length > 2 ? h("details", {}, h("summary", {}, t("verdict.more_notes", { count: all.length - 2 })), h("ul", { class: "notes" }, all.slice(2).map(item))) : null);
+  return h("details", { class: "notes" },
+    h("summary", {}, h("span", { class: "pill tight" }, `▲ ${t("verdict.notes", { count: all.length })}`), h("span", { class: "first" }, all[0])),
+    h("ul", {}, all.map((words) => h("li", {}, words))));
 }
 
 /** Room in the reader's own units. */
@@ -93,9 +94,10 @@ export function room(answer) {
   const lines = [];
   const p = answer?.parameters ?? {};
   const length = p.sequence_length ?? (p.input_length ?? 0) + (p.output_length ?? 0);
-  if (capacity) {
-    lines.push(line(t("room.users", { now: count(p.batch_size), most: count(capacity.max_batch_size), length: count(length) }), "batch_size", capacity.max_batch_size));
-    lines.push(line(t("room.length", { now: count(length), most: count(capacity.max_sequence_length), users: count(p.batch_size) }), "sequence_length", capacity.max_sequence_length));
+  if (capacity?.max_batch_size || capacity?.max_sequence_length) {
+    const [users, tokens] = [capacity.max_batch_size, capacity.max_sequence_length];
+    if (users) lines.push(line(t(users < p.batch_size ? "room.fewer_users" : "room.users", { now: count(p.batch_size), most: count(users), length: count(length) }), "batch_size", users));
+    if (tokens) lines.push(line(t(tokens < length ? "room.shorter" : "room.length", { now: count(length), most: count(tokens), users: count(p.batch_size) }), "sequence_length", tokens));
     if (capacity.kv_cache_tokens) lines.push(h("li", { class: "muted" }, t("room.cache", { tokens: count(capacity.kv_cache_tokens), times: capacity.max_concurrency ?? "—" })));
   }
   if (solution?.solve_for && solution.value !== undefined) lines.push(h("li", { class: "big" }, solution.value === null ? t("room.nothing") : t(`solved.${solution.solve_for}`, { value: count(solution.value) })));
@@ -109,4 +111,3 @@ function line(words, field, value) {
     usable ? h("button", { type: "button", class: "btn small no-print", "data-act": "set", "data-arg": `${field}=${value}` }, t("room.use")) : null);
 }
 
-export { totalKey };
