@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from .errors import NotSupportedYet, Problem
 from .hardware import Accelerator
 from .lookup import Found, Lookup
 from .memory.requests import InferenceRequest, Lora, Offload, Speculative, TrainingRequest
@@ -15,16 +14,6 @@ Values = Mapping[str, Any]
 
 _NOT_ECHOED: Final = ("model", "extra")
 _ADAPTER_METHODS: Final = ("lora", "qlora", "dora")
-
-
-# Documented fields that the core does not look at yet, with the values that ask nothing of it.
-_NOT_YET: Final[Mapping[str, tuple[Any, ...]]] = {"solve_for": (None,)}
-_NOT_YET_IN_TRAINING: Final[Mapping[str, tuple[Any, ...]]] = {
-    **_NOT_YET,
-    "fused_cross_entropy": (False,),
-    "sequence_parallel": (False,),
-}
-_NOT_TRAINED_YET: Final = ("image_text", "encoder_decoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +27,6 @@ class Question:
 
 def inference_question(values: Values, lookup: Lookup) -> Question:
     """The question of `POST /api/memory/inference`; raises `DomainError`."""
-    _refuse_what_is_not_computed(values, _NOT_YET)
     found = lookup.model(values)
     known = {name: value for name, value in values.items() if name in _INFERENCE_DEFAULTS}
     warnings = list(found.warnings)
@@ -58,12 +46,7 @@ def inference_question(values: Values, lookup: Lookup) -> Question:
 
 def training_question(values: Values, lookup: Lookup) -> Question:
     """The question of `POST /api/memory/training`; raises `DomainError`."""
-    _refuse_what_is_not_computed(values, _NOT_YET_IN_TRAINING)
-    for name, place in values.get("offload", {}).items():
-        _refuse_what_is_not_computed({f"offload.{name}": place}, {f"offload.{name}": ("none",)})
     found = lookup.model(values)
-    if found.model.architecture.kind in _NOT_TRAINED_YET:
-        raise _kind_not_trained(found)
     known = {name: value for name, value in values.items() if name in _TRAINING_DEFAULTS}
     warnings = list(found.warnings)
     if "num_gpus" in values and "data_parallel" not in values:
@@ -78,19 +61,6 @@ def training_question(values: Values, lookup: Lookup) -> Question:
     echoed["num_gpus"] = request.data_parallel * _model_parallel(echoed)
     warnings.extend((*neutral_fields(request, values), *_beyond_context(request)))
     return Question(request, echoed, tuple(warnings))
-
-
-def _refuse_what_is_not_computed(values: Values, idle: Mapping[str, tuple[Any, ...]]) -> None:
-    found = [name for name, allowed in idle.items() if name in values and values[name] not in allowed]
-    if found:
-        problems = [Problem(name, Message("field_not_computed", {"field": name})) for name in found]
-        raise NotSupportedYet(problems[0].message, problems)
-
-
-def _kind_not_trained(found: Found) -> NotSupportedYet:
-    architecture = found.model.architecture
-    message = Message("kind_not_trained", {"kind": architecture.kind, "model_type": architecture.model_type})
-    return NotSupportedYet(message, [Problem("model_name", message)])
 
 
 def _defaults(question: type) -> dict[str, Any]:

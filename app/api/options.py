@@ -10,6 +10,7 @@ from typing import Any, Final
 import marshmallow as ma
 
 from ..errors import DomainError, NotSupportedYet
+from ..memory.runtimes.choices import VERSIONS
 from ..messages import Language, Message, catalogue
 from ..precision import schemes
 from ..precision.dtypes import DTYPES
@@ -56,6 +57,8 @@ class Options:
             values = [_value(path, name, field, language) for name in names]
             default = field.metadata.get("default")
             found[path] = {"default": default, "description": field.metadata["description"], "values": values}
+        if calculation == "inference":
+            found["backend_version"] = _versions()
         return found
 
     def _names(self, calculation: Calculation, path: str, field: Choice) -> list[str]:
@@ -72,6 +75,17 @@ class Options:
         except DomainError:
             return True  # not for this model or runtime, but for another
         return True
+
+
+def _versions() -> dict[str, Any]:
+    """Versions of each runtime whose rules are covered; the last of each is its default."""
+    description = _SCHEMAS["inference"].fields["backend_version"].metadata["description"]
+    values = [
+        {"value": version, "description": f"{backend} {version}", "backend": backend, "aliases": []}
+        for backend, versions in VERSIONS.items()
+        for version in versions
+    ]
+    return {"default": None, "description": description, "values": values}
 
 
 def _request(path: str, name: str) -> dict[str, Any]:

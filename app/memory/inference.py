@@ -1,8 +1,10 @@
 """Inference memory: a request set up on its runtime, every distinct rank added up, and what fits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from ..messages import Message
 from ..parallelism import Stage
 from .estimate import Estimate, Fit, Rank
 from .requests import InferenceRequest
@@ -22,6 +24,7 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
     deployment = deploy(request)
     deployment.check()
     ranks = _ranks(deployment)
+    deployment.warnings.extend(_idle_experts(deployment, ranks))
     extra: dict[str, Any] = {"minimum_bytes": _minimum(deployment)}
     fit = None
     if request.gpu is not None:
@@ -44,6 +47,16 @@ def _ranks(deployment: Deployment) -> dict[Stage, Rank]:
         stage: Rank(stage.role, deployment.ranks_of(stage), deployment.terms(stage))
         for stage in deployment.stages
     }
+
+
+def _idle_experts(deployment: Deployment, ranks: Mapping[Stage, Rank]) -> Iterator[Message]:
+    """A warning where groups of experts only deal the same bytes out in another way."""
+    request = deployment.request
+    if request.expert_parallel == 1 or "expert_parallel" in deployment.neutral:
+        return
+    whole = _ranks(deploy(replace(request, expert_parallel=1)))
+    if [rank.sizes for rank in whole.values()] == [rank.sizes for rank in ranks.values()]:
+        yield Message("neutral_same_experts", {"field": "expert_parallel"})
 
 
 def _minimum(deployment: Deployment) -> dict[str, int]:

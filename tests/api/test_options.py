@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from app.api.options import _choices, describe
 from app.api.schemas.inference import InferenceSchema
 from app.api.schemas.training import TrainingSchema
+from app.memory.runtimes.choices import BACKENDS
 
 SCHEMAS = {"inference": InferenceSchema(), "training": TrainingSchema()}
 EVERY_VALUE = [
@@ -26,7 +27,7 @@ def options(client: FlaskClient) -> Any:
 def test_every_enumerated_field_is_listed_with_its_default(options: Any) -> None:
     for calculation, schema in SCHEMAS.items():
         fields = dict(_choices(schema))
-        assert set(options[calculation]) <= set(fields)
+        assert set(options[calculation]) - {"backend_version"} <= set(fields)
         for path, listed in options[calculation].items():
             names = [value["value"] for value in listed["values"]]
             assert names, path
@@ -61,6 +62,15 @@ def test_what_is_not_computed_yet_is_refused_and_not_listed(client: FlaskClient,
         assert reply.status_code in (200, 400)
         refused = reply.status_code == 400 and reply.get_json()["code"] == "not_supported_yet"
         assert listed != refused, (calculation, path, name, reply.get_json().get("error"))
+
+
+def test_every_covered_version_is_listed_and_answered(client: FlaskClient, options: Any) -> None:
+    listed = options["inference"]["backend_version"]["values"]
+    assert {each["backend"] for each in listed} == set(BACKENDS)
+    for each in listed:
+        body = {"model_name": "Qwen3-0.6B", "backend": each["backend"], "backend_version": each["value"]}
+        answer = client.post("/api/memory/inference", json=body).get_json()
+        assert answer["parameters"]["backend_version"] == each["value"]
 
 
 def test_chinese(client: FlaskClient) -> None:

@@ -99,9 +99,8 @@ class Deployment(ABC):
     def lay_out(self) -> Layout:
         """The layout that the request asks for."""
         r = self.request
-        return Layout(
-            r.tensor_parallel, r.pipeline_parallel, r.data_parallel, r.expert_parallel, r.context_parallel
-        )
+        experts = 1 if "expert_parallel" in self.neutral else r.expert_parallel
+        return Layout(r.tensor_parallel, r.pipeline_parallel, r.data_parallel, experts, r.context_parallel)
 
     def _place_draft(self) -> Place | None:
         """A draft on the same tensor ranks: a model of its own, or the model's own prediction layers."""
