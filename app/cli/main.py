@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "accuracy": "logs",
     "serve": "serve",
     "interactive": "interactive",
+    "mcp": "mcp",
     "completion": "completion",
 }
 
