@@ -72,9 +72,11 @@ class Modules(Recorder):
             )
         )
 
-    def unused_linear(self, name: str, fan_in: int, fan_out: int, *, bias: bool = False) -> None:
+    def unused_linear(
+        self, name: str, fan_in: int, fan_out: int, *, bias: bool = False, tied: bool = False
+    ) -> None:
         """A linear module that the forward pass doesn't call; adapters find it all the same."""
-        parameters = [self.parameter(f"{name}.weight", (fan_out, fan_in), Role.LINEAR)]
+        parameters = [self.parameter(f"{name}.weight", (fan_out, fan_in), Role.LINEAR, tied=tied)]
         if bias:
             parameters.append(self.parameter(f"{name}.bias", (fan_out,), Role.BIAS))
         nothing = self.tensor(0, Axis.ONE)

@@ -67,7 +67,6 @@ def gemma4_vision(c: Config, m: ModelBuilder) -> None:
         grouped,
         shape=heads,
         names=("q_proj.linear", "k_proj.linear", "v_proj.linear", "o_proj.linear"),
-        bias=c.flag("attention_bias"),
         qk_norm="head",
         qk_style="rms_wide",
     )
