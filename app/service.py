@@ -19,7 +19,10 @@ from .memory.training import estimate_training
 from .messages import Language
 from .performance.inference import estimate_performance
 from .performance.training import estimate_training_performance
+from .plan_answer import render_plan
+from .plan_questions import plan_question
 from .questions import Question, inference_question, training_question
+from .recommendation import recommend
 from .registry.hub import HubClient
 from .registry.models import ModelEntry, select
 from .settings import Settings
@@ -109,6 +112,16 @@ class Service:
                 results.append(refuse(error))
         summary = speed_summary(results) if calculation == "inference" else training_speed_summary(results)
         return {"calculation_type": calculation, "results": results, "summary": summary}
+
+    def recommend(self, values: Values, language: Language = "en") -> Answer:
+        """The answer of `POST /api/recommend`; raises `DomainError`."""
+        question = plan_question(values, self.lookup)
+        found = recommend(question)
+        style = Style(language, values.get("unit", "GB"), bool(values.get("explain", True)))
+        return render_plan(
+            question.model, found, question.request, question.parameters, style, question.warnings,
+            launch=style.explain,
+        )  # fmt: skip
 
     def models(self, query: Values) -> Answer:
         """The answer of `GET /api/models`."""

@@ -2,7 +2,7 @@
 
 from flask_smorest import Blueprint
 
-from . import accuracy, gpus, health, memory, models, options, performance
+from . import accuracy, gpus, health, memory, models, options, performance, recommend
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     health.blueprint,
@@ -11,5 +11,6 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     options.blueprint,
     memory.blueprint,
     performance.blueprint,
+    recommend.blueprint,
     accuracy.blueprint,
 )
