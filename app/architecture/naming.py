@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from . import naming_towers as towers
+
 Names = tuple[str, str, str]  # gate, up, down
 
 GATE_UP_DOWN: Final[Names] = ("gate_proj", "up_proj", "down_proj")
@@ -31,6 +33,7 @@ class Naming:
     transposed: bool = False
     divided: tuple[tuple[str, tuple[str, ...]], ...] = ()
     joined: tuple[tuple[tuple[str, ...], str], ...] = ()
+    joined_in: str = ""  # the only component whose parts are joined; all of them if empty
 
     def name(self, name: str) -> str:
         """The published name of a tensor."""
@@ -111,6 +114,11 @@ _KIMI_VL: Final = (
 _QKV: Final = tuple(
     (tuple(f"attn.{part}_proj.{end}" for part in "qkv"), f"attn.wqkv.{end}") for end in ("weight", "bias")
 )
+_TOWER_QKV: Final = tuple(
+    (tuple(f"attention.{part}_proj.{end}" for part in "qkv"), f"attn.qkv.{end}") for end in ("weight", "bias")
+)
+_QKV_WEIGHT: Final = tuple(f"self_attn.{part}_proj.weight" for part in "qkv")
+_QKV_BIAS: Final = tuple(f"self_attn.{part}_proj.bias" for part in "qkv")
 _GATED_QKV: Final = tuple(f"self_attn.{part}_proj.weight" for part in ("gate", "q", "k", "v"))
 _ARIA: Final = ((r"experts\.down_proj$", "experts.fc2.weight"),)
 _HYPER: Final = (
@@ -212,7 +220,7 @@ NAMINGS: Final[dict[str, Naming]] = {
                 "aya_vision",
                 "vipllava",
             ),
-            *("llava_next", "llava_onevision", "mllama", "video_llava"),
+            *("llava_next", "llava_onevision", "mllama"),
         ),
         Naming(renames=_WRAPPED),
     ),
@@ -260,6 +268,68 @@ NAMINGS: Final[dict[str, Naming]] = {
     "nomic_bert": Naming(
         renames=_NOMIC,
         joined=((tuple(f"self_attn.{part}_proj.weight" for part in "qkv"), "self_attn.Wqkv.weight"),),
+    ),
+    **dict.fromkeys(
+        (*("audioflamingo3", "glmasr", "musicflamingo", "qwen2_audio", "voxtral", "voxtral_realtime"),),
+        Naming(renames=towers.SPEECH),
+    ),
+    **dict.fromkeys(("granite_speech", "granite_speech_plus"), Naming(renames=towers.GRANITE_SPEECH)),
+    **dict.fromkeys(("llava_next_video", "pp_chart2table"), Naming(renames=towers.LLAVA_VIDEO)),
+    "vibevoice_asr": Naming(renames=towers.VIBEVOICE),
+    "qwen2_5_omni_thinker": Naming(renames=towers.OMNI_THINKER),
+    "qwen3_omni_moe_thinker": Naming(GATE_UP_DOWN, towers.OMNI_THINKER),
+    "video_llava": Naming(renames=towers.VIDEO_LLAVA),
+    "paddleocr_vl": Naming(renames=towers.PADDLE_OCR),
+    "hyperclovax_vision_v2": Naming(renames=towers.HYPERCLOVAX),
+    "shieldgemma2": Naming(renames=towers.SHIELDGEMMA),
+    "hunyuan_vl": Naming(renames=towers.HUNYUAN_VL),
+    "cosmos3_edge": Naming(renames=towers.COSMOS_EDGE),
+    "cosmos3_omni": Naming(renames=towers.COSMOS_OMNI),
+    "lfm3_vl": Naming(renames=towers.LFM3_VL),
+    "minimax_m3_vl": Naming(
+        W1_W3_W2,
+        towers.MINIMAX_M3_VL,
+        divided=(("gate_up_proj.weight", ("gate_proj.weight", "up_proj.weight")),),
+    ),
+    "nemotron_h_omni": Naming(
+        GATE_UP_DOWN,
+        towers.NEMOTRON_OMNI,
+        joined=_TOWER_QKV,
+    ),
+    "pi0": Naming(renames=towers.PI0),
+    "qianfan_ocr": Naming(
+        renames=towers.QIANFAN,
+        joined=_TOWER_QKV,
+    ),
+    "step3p7": Naming(
+        renames=towers.STEP_VL,
+        divided=(("experts.gate_up_proj", ("experts.gate_proj", "experts.up_proj")),),
+        joined=((_QKV_WEIGHT, "self_attn.in_proj_weight"), (_QKV_BIAS, "self_attn.in_proj_bias")),
+        joined_in="vision",
+    ),
+    "t5gemma2": Naming(renames=towers.T5GEMMA2),
+    "unlimited_ocr": Naming(
+        GATE_UP_DOWN,
+        towers.UNLIMITED_OCR,
+        joined=(
+            (_QKV_WEIGHT, "self_attn.qkv_proj.weight"),
+            (_QKV_BIAS, "self_attn.qkv_proj.bias"),
+        ),
+        joined_in="vision",
+    ),
+    "qwen4_exp": _EXPERTS,
+    "vision-encoder-decoder": Naming(renames=towers.VIT_ENCODER),
+    "gte": Naming(
+        renames=towers.GTE,
+        joined=(
+            (_QKV_WEIGHT, "attention.qkv_proj.weight"),
+            (_QKV_BIAS, "attention.qkv_proj.bias"),
+            (("mlp.up_proj.weight", "mlp.gate_proj.weight"), "mlp.up_gate_proj.weight"),
+        ),
+    ),
+    "jina_embeddings_v3": Naming(
+        renames=towers.JINA,
+        joined=((_QKV_WEIGHT, "mixer.Wqkv.weight"), (_QKV_BIAS, "mixer.Wqkv.bias")),
     ),
     "olmo_hybrid": Naming(renames=_OLMO, divided=_CONVOLUTIONS),
     "gpt_neox": Naming(renames=((r"^lm_head\.", "embed_out."),)),

@@ -59,7 +59,8 @@ def _sections(
 def quantities(section: Section, published: Naming) -> list[tuple[Operation, Parameter]]:
     """The parameters of a section as they are published: single experts, joined projections."""
     single = [(op, part) for op, parameter in section.quantities() for part in parts(parameter, published)]
-    for ends, target in published.joined:
+    are_joined = published.joined_in in ("", section.component)
+    for ends, target in published.joined if are_joined else ():
         single = _joined(single, ends, target)
     return single
 
@@ -100,15 +101,17 @@ def _divided(parameter: Parameter, published: Naming) -> Iterator[Parameter]:
     for end, names in published.divided:
         if parameter.name.endswith(end):
             stem = parameter.name.removesuffix(end)
+            stack = parameter.shape[:1] if parameter.experts else ()
+            columns = parameter.shape[len(stack) + 1 :]
             for name, size in zip(names, _lengths(parameter, len(names)), strict=True):
-                yield replace(parameter, name=stem + name, shape=(size, *parameter.shape[1:]), split=None)
+                yield replace(parameter, name=stem + name, shape=(*stack, size, *columns), split=None)
             return
     yield parameter
 
 
 def _lengths(parameter: Parameter, count: int) -> list[int]:
     stated = [part.size for part in parameter.split.parts] if parameter.split else []
-    rows = parameter.shape[0]
+    rows = parameter.shape[1 if parameter.experts else 0]
     return stated if len(stated) == count and sum(stated) == rows else [rows // count] * count
 
 
