@@ -31,6 +31,7 @@ from .speed_questions import speed_question
 from .training_speed_answer import render_training_speed, training_speed_summary
 from .training_speed_question import training_speed_question
 from .validation import validate_log
+from .whole_estimate import whole_estimate
 
 Calculation = Literal["inference", "training"]
 Values = Mapping[str, Any]
@@ -122,6 +123,16 @@ class Service:
             question.model, found, question.request, question.parameters, style, question.warnings,
             launch=style.explain,
         )  # fmt: skip
+
+    def whole(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
+        """The answer of `POST /api/v1/inference/estimate` or `/training/estimate`; raises `DomainError`."""
+        return whole_estimate(
+            calculation,
+            values,
+            lambda asked: self.recommend(asked, language),
+            lambda asked: self.performance(calculation, asked, language),
+            lambda message: warning(message, language),
+        )
 
     def models(self, query: Values) -> Answer:
         """The answer of `GET /api/models`."""

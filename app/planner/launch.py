@@ -6,7 +6,7 @@ server_arguments.md`, TensorRT-LLM `trtllm-serve --help`, llama.cpp `tools/serve
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from .candidates import LOCAL, nodes, runs
@@ -60,9 +60,9 @@ def kubernetes(option: Option, per_node: int) -> str:
     return f"resources:\n  limits:\n  {block}  requests:\n  {block}".rstrip() + "\n"
 
 
-def _checkpoint(option: Option, request: PlanRequest) -> str:
+def _checkpoint(option: Option, request: PlanRequest, on_the_fly: Iterable[str] = ON_THE_FLY) -> str:
     """The published checkpoint; formats that must be made beforehand stand in a folder of their own."""
-    made = option.quantization in (None, "none", *ON_THE_FLY)
+    made = option.quantization in (None, "none", *on_the_fly)
     return request.checkpoint if made else f"{request.checkpoint.rpartition('/')[2]}-{option.quantization}"
 
 
@@ -129,7 +129,7 @@ def _sglang(option: Option, request: PlanRequest) -> list[str]:
 
 
 def _tensorrt_llm(option: Option, request: PlanRequest) -> list[str]:
-    words: list[object] = ["trtllm-serve", _checkpoint(option, request), "--backend", "pytorch"]
+    words: list[object] = ["trtllm-serve", _checkpoint(option, request, ()), "--backend", "pytorch"]
     words += ["--max_seq_len", _length(option), "--max_batch_size", _in_one_replica(option)]
     words += _sizes(option, "--tp_size", "--pp_size", None)
     if option.layout.expert > 1:

@@ -32,6 +32,9 @@ def _rank(option: Option, options: Sequence[Option]) -> list[Message]:
 def _layout(option: Option, per_node: int) -> list[Message]:
     layout = option.layout
     found = []
+    sharded = option.settings.get("fsdp", "none") != "none" or bool(option.settings.get("zero_stage"))
+    if sharded and layout.data > 1:
+        return [Message("plan_why_sharded", {"replicas": layout.data})]
     if layout.replica == 1:
         found.append(Message("plan_why_one_gpu"))
     if layout.data > 1:

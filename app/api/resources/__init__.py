@@ -2,7 +2,7 @@
 
 from flask_smorest import Blueprint
 
-from . import accuracy, gpus, health, memory, models, options, performance, recommend
+from . import accuracy, gpus, health, memory, models, options, performance, recommend, v1
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     health.blueprint,
@@ -12,5 +12,6 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     memory.blueprint,
     performance.blueprint,
     recommend.blueprint,
+    v1.blueprint,
     accuracy.blueprint,
 )
