@@ -20,6 +20,7 @@ from app import (
     memory_training,
     performance_inference,
     performance_training,
+    recommend,
     validate_log,
 )
 from app.api.schemas.base import StrictSchema
@@ -90,6 +91,7 @@ def test_every_function_answers() -> None:
     speed = performance_training("Qwen3-0.6B", gpu="h100-sxm-80gb", tokens=10**9)
     assert speed["tokens_per_sec"] > 0
     assert speed["days"] > 0
+    assert recommend("qwen3-8b", gpus=["rtx-4090"], max_gpus=1)["options"]
     both = compare("inference", [{"model_name": "Qwen3-0.6B"}, {"model_name": "none"}])
     assert both["results"][1]["status"] == 404
     assert inspect("Qwen/Qwen3-0.6B")["parameters"]["total"] == 596049920

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import marshmallow as ma
 from click.shell_completion import CompletionItem
 
 from ..api.schemas import fields as f
@@ -22,6 +23,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "gpu": ("--accelerator", "-g", "--gpu"),
     "batch_size": ("--batch-size", "-b"),
 }
+_PLAIN: Final = "targets."  # whose fields need no prefix
 _WHOLE: Final = re.compile(r"-?\d{1,30}")
 _SHOWN: Final = 10  # values named in an option's help
 
@@ -53,7 +55,7 @@ def read(field: f.Strict, text: str, path: str) -> Any:
         return {"true": True, "false": False}.get(text.lower(), text)
     if isinstance(field, f.Texts):
         return text if text == field.word else [part.strip() for part in text.split(",") if part.strip()]
-    if isinstance(field, f.Object | f.Nested):
+    if isinstance(field, ma.fields.Dict | f.Nested):
         return json_of(text, path)
     if isinstance(field, f.TextOrObject) and text.startswith(("{", "@")):
         return json_of(text, path)
@@ -81,11 +83,10 @@ def text_of(name: str, path: str) -> str:
         raise invalid(path, "cli_no_file", name=name, reason=error.strerror or str(error)) from error
 
 
-def from_schema(schema: StrictSchema, *, without: Collection[str] = ()) -> Callable[[Command], Command]:
-    """A decorator that gives a command every field of a schema as an option."""
-    options = [
-        option for path, field in _paths(schema) if path not in without for option in [_of(path, field)]
-    ]
+def from_schema(*schemas: StrictSchema, without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """A decorator that gives a command every field of the schemas as an option, each once."""
+    fields = {path: field for schema in reversed(schemas) for path, field in _paths(schema)}
+    options = [_of(path, field) for path, field in fields.items() if path not in without]
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -123,7 +124,7 @@ def _paths(schema: StrictSchema) -> Iterator[tuple[str, Any]]:
 
 
 def _of(path: str, field: f.Strict) -> Callable[[Command], Command]:
-    word = path.replace(".", "-").replace("_", "-")
+    word = path.removeprefix(_PLAIN).replace(".", "-").replace("_", "-")
     names = _NAMES.get(path, (f"--{word}",))
     target = path.replace(".", "__")
     if isinstance(field, f.Boolean):
@@ -133,7 +134,7 @@ def _of(path: str, field: f.Strict) -> Callable[[Command], Command]:
 
 
 def _metavar(path: str, field: f.Strict) -> str:
-    if isinstance(field, f.Object):
+    if isinstance(field, ma.fields.Dict):
         return "FILE"
     return {"Integer": "N", "Number": "X", "Texts": "A,B"}.get(type(field).__name__, "NAME")
 

@@ -1,54 +1,109 @@
-"""`recommend`: what to run a model on."""
+"""`recommend`: what to run a model on, why, and the commands that start it."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .options import json_of
+from ..api.schemas.recommend import RecommendInferenceSchema, RecommendTrainingSchema
+from .options import body_of, from_schema
 from .output import emit, table, text, warnings
 from .session import Answer, Session, asks
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_SHORT: Final = {
+    "tensor_parallel": "TP",
+    "pipeline_parallel": "PP",
+    "data_parallel": "DP",
+    "expert_parallel": "EP",
+}
+_RATES: Final = ("output_tokens_per_sec", "tokens_per_sec")
+
 
 @click.command()
-@click.option("--model", "-m", "model_name", help="A registry name, a hub id or one of their aliases.")
-@click.option("--config", metavar="FILE", help="Instead: a config.json.")
-@click.option("--task", type=click.Choice(["inference", "training"]), default="inference")
-@click.option("--request", metavar="JSON", help="Other fields of the request, as JSON or a file.")
-@click.option("--targets", metavar="JSON", help='Targets, such as {"ttft_ms": 500}, as JSON or a file.')
-@click.option("--gpus", metavar="A,B,C", help="Accelerators that may be used [all].")
-@click.option("--max-gpus", type=int, help="Most of them.")
+@from_schema(RecommendInferenceSchema(), RecommendTrainingSchema(), without=("explain",))
+@click.option("--verbose", "-v", is_flag=True, help="Why each option, and what was rejected.")
+@click.option("--launch", type=int, metavar="RANK", help="Print the commands and files of this option.")
+@click.option("--no-target", is_flag=True, help="Hold nothing: only what is most for the money.")
 @asks
-def recommend(
-    session: Session,
-    config: str | None,
-    request: str | None,
-    targets: str | None,
-    gpus: str | None,
-    **given: Any,
-) -> None:
-    body = dict(json_of(request, "request")) if request else {}
-    body |= {name: value for name, value in given.items() if value is not None}
-    if config:
-        body["config"] = json_of(config, "config")
-    if targets:
-        body["targets"] = json_of(targets, "targets")
-    if gpus:
-        body["gpus"] = [each.strip() for each in gpus.split(",")]
+def recommend(session: Session, verbose: bool, launch: int | None, no_target: bool, **given: Any) -> None:
+    body = {"task": "inference", **body_of(given)}
+    if no_target:
+        body["targets"] = {}
     answer = session.source.post("/api/recommend", body)
-    emit(session, answer, _tables, _rows)
+    if launch is not None and session.format == "table":
+        for line in launch_lines(answer, launch):
+            click.echo(line)
+        return
+    emit(session, answer, partial(_tables, verbose=verbose), option_rows)
 
 
-def _tables(session: Session, answer: Answer) -> Iterator["RenderableType"]:
-    rows = list(_rows(answer))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    yield table(session.say("options"), names, [[text(row.get(name)) for name in names] for row in rows])
+def option_rows(answer: Answer) -> Iterator[Mapping[str, Any]]:
+    """One row for each option."""
+    for each in answer["options"]:
+        price = each["price"] or {}
+        yield {
+            "rank": each["rank"],
+            "gpu": each["gpu"]["name"],
+            "num_gpus": each["num_gpus"],
+            **each["layout"],
+            "quantization": each["quantization"],
+            "batch_size": each["batch_size"],
+            **each["performance"],
+            "memory_bytes": each["memory"]["needed_bytes"],
+            "price_per_hour": price.get("per_hour"),
+            "price_per_million_tokens": price.get("per_million_tokens"),
+            "currency": price.get("currency"),
+        }
+
+
+def launch_lines(answer: Answer, rank: int) -> Iterator[str]:
+    """Commands and files of one option, ready to paste; nothing where there is no such option."""
+    for each in answer["options"]:
+        if each["rank"] != rank:
+            continue
+        for tool, found in (each.get("launch") or {}).items():
+            files = found.get("files", {}) if isinstance(found, Mapping) else {}
+            commands = found.get("commands", []) if isinstance(found, Mapping) else found
+            yield f"# {tool}"
+            for name, content in files.items():
+                yield f"# {name}\n{content}"
+            yield from [commands] if isinstance(commands, str) else commands
+
+
+def _tables(session: Session, answer: Answer, *, verbose: bool = False) -> Iterator["RenderableType"]:
+    options = answer["options"]
+    columns = [
+        "",
+        "GPU",
+        *(session.say(w) for w in ("layout", "format", "batch", "memory", "speed", "hourly")),
+    ]
+    yield table(
+        f"{answer['model']['name']} · {session.say('options')}", columns, map(_option, options), left=4
+    )
+    for each in options if verbose else options[:1]:
+        yield f"{each['rank']}. {' '.join(reason['message'] for reason in each['why'])}"
+    if not options and answer.get("change"):
+        yield str(answer["change"]["message"])
+    if verbose or not options:
+        rows = [(each["gpu"], each["reason"]) for each in answer["rejected"]]
+        yield table(session.say("rejected"), ["GPU", ""], rows, left=2)
     yield from warnings(answer)
 
 
-def _rows(answer: Answer) -> Iterator[Mapping[str, Any]]:
-    for each in answer["options"]:
-        yield {name: value for name, value in each.items() if isinstance(value, str | int | float)}
+def _option(each: Mapping[str, Any]) -> tuple[str, ...]:
+    speed = next((each["performance"][name] for name in _RATES if each["performance"].get(name)), None)
+    layout = " ".join(f"{_SHORT[name]}{size}" for name, size in each["layout"].items() if size > 1)
+    return (
+        str(each["rank"]),
+        f"{each['num_gpus']}×{each['gpu']['name']}",
+        layout,
+        each["quantization"] or each["precision"] or "",
+        text(each["batch_size"]),
+        each["memory"]["needed"],
+        text(speed),
+        f"{each['price']['per_hour']:.2f} {each['price']['currency']}" if each["price"] else "",
+    )

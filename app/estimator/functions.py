@@ -55,9 +55,19 @@ def performance_training(
     return _ask("/api/performance/training", request_of(model, fields), language)
 
 
-def recommend(model: ModelForm | None = None, /, *, language: Language = "en", **fields: Any) -> Result:
-    """What to run it on, as `POST /api/recommend` answers; raises `DomainError`."""
-    return _ask("/api/recommend", request_of(model, fields), language)
+def recommend(
+    model: ModelForm | None = None,
+    /,
+    *,
+    task: Literal["inference", "training"] = "inference",
+    language: Language = "en",
+    **fields: Any,
+) -> Result:
+    """What to run it on, best first, as `POST /api/recommend` answers; raises `DomainError`.
+
+    `fields` are those of the task's request without `gpu`, and `targets`, `gpus`, `max_gpus`, `prices`.
+    """
+    return _ask("/api/recommend", {"task": task, **request_of(model, fields)}, language)
 
 
 def compare(

@@ -14,10 +14,11 @@ from ..api.schemas.base import StrictSchema
 from ..api.schemas.inference import InferenceSchema
 from ..api.schemas.others import CompareSchema, GpusQuery, InspectSchema, ModelQuery, ModelsQuery
 from ..api.schemas.performance import ComparePerformanceSchema, PerformanceSchema
+from ..api.schemas.recommend import RecommendSchema
 from ..api.schemas.training import TrainingSchema
 from ..api.schemas.training_speed import TrainingSpeedSchema
 from ..api.schemas.validation import LogSchema
-from ..errors import DomainError, InvalidRequest, NotSupportedYet, UnknownName
+from ..errors import DomainError, InvalidRequest, UnknownName
 from ..messages import Language, Message
 from ..service import Calculation, Service
 from ..settings import Settings, read_settings
@@ -25,8 +26,6 @@ from ..settings import Settings, read_settings
 Answer = dict[str, Any]
 Body = Mapping[str, Any]
 
-# Paths of the interface that this version does not answer.
-_NOT_YET: Final = ("/api/recommend",)
 _MEMORY: Final[Mapping[Calculation, StrictSchema]] = {
     "inference": InferenceSchema(),
     "training": TrainingSchema(),
@@ -37,6 +36,7 @@ _SPEED: Final[Mapping[Calculation, StrictSchema]] = {
     "training": TrainingSpeedSchema(),
 }
 _COMPARE_SPEED: Final = ComparePerformanceSchema()
+_RECOMMEND: Final = RecommendSchema()
 _INSPECT: Final = InspectSchema()
 _LOG: Final = LogSchema()
 _MODEL: Final = ModelQuery()
@@ -110,6 +110,9 @@ class Local:
         check, asked = _SPEED[calculation].load, values["configurations"]
         return self.service.compare_performance(calculation, asked, check, self._refuse, self.language)
 
+    def _recommend(self, body: Body) -> Answer:
+        return self.service.recommend(_RECOMMEND.load(body), self.language)
+
     def _refuse(self, error: DomainError) -> Answer:
         return error_body(error, self.language)
 
@@ -128,6 +131,7 @@ _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
     "/api/performance/inference": lambda local, body, _query: local._performance("inference", body),
     "/api/performance/training": lambda local, body, _query: local._performance("training", body),
     "/api/performance/compare": lambda local, body, _query: local._compare_performance(body),
+    "/api/recommend": lambda local, body, _query: local._recommend(body),
     "/api/models/inspect": lambda local, body, query: local._inspect(body, query),
     "/api/validate/log": lambda local, body, _query: local._validate(body),
 }
@@ -155,6 +159,4 @@ def _plain(body: Body) -> Any:
 
 
 def _no_such(path: str) -> DomainError:
-    if path in _NOT_YET:
-        return NotSupportedYet(Message("not_there_yet", {"path": path}))
     return UnknownName(Message("unknown_path", {"path": path, "closest": ", ".join((*_POSTS, *_GETS))}))

@@ -10,6 +10,7 @@ from ..api.schemas.base import StrictSchema
 from ..api.schemas.inference import InferenceSchema
 from ..api.schemas.others import CompareSchema, GpusQuery, InspectSchema, ModelsQuery
 from ..api.schemas.performance import ComparePerformanceSchema, PerformanceSchema
+from ..api.schemas.recommend import RecommendSchema
 from ..api.schemas.training import TrainingSchema
 from ..api.schemas.training_speed import TrainingSpeedSchema
 from ..api.schemas.validation import LogSchema
@@ -55,6 +56,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         Tool("performance_inference", "POST", "/api/performance/inference", PerformanceSchema()),
         Tool("performance_training", "POST", "/api/performance/training", TrainingSpeedSchema()),
         Tool("performance_compare", "POST", "/api/performance/compare", ComparePerformanceSchema()),
+        Tool("recommend", "POST", "/api/recommend", RecommendSchema()),
         Tool("inspect_config", "POST", "/api/models/inspect", InspectSchema()),
         Tool("validate_log", "POST", "/api/validate/log", LogSchema()),
         Tool("list_models", "GET", "/api/models", ModelsQuery()),

@@ -80,6 +80,18 @@ ASKED: list[tuple[str, str, Any]] = [
         "/api/models?search=qwen3&sort=-parameters&limit=3",
         None,
     ),
+    (
+        "recommend -m qwen3-8b --gpus rtx-4090,l4 --max-gpus 2 --tpot-ms 50 --options 2",
+        "/api/recommend",
+        {
+            "task": "inference",
+            "model_name": "qwen3-8b",
+            "gpus": ["rtx-4090", "l4"],
+            "max_gpus": 2,
+            "targets": {"tpot_ms": 50},
+            "options": 2,
+        },
+    ),
     ("list-accelerators --type tpu", "/api/gpus?type=tpu", None),
     ("inspect Qwen/Qwen3-0.6B --tensors --limit 2", "/api/models/Qwen/Qwen3-0.6B?tensors=true&limit=2", None),
     ("accuracy", "/api/accuracy", None),

@@ -24,6 +24,9 @@ SHOWN = [
     "sweep --what training-performance -m qwen3-0.6b -g h100-sxm-80gb --vary batch_size=1,4",
     "memory compare -m qwen3-0.6b -m nobody --vary batch_size=1,8",
     "benchmark -m qwen3-0.6b -g rtx-4090",
+    "recommend -m qwen3-8b --gpus rtx-4090,l4 --verbose",
+    "recommend --task training -m qwen3-0.6b --gpus rtx-4090,l4 --max-gpus 2 --days 3 --tokens 1000000000",
+    "recommend -m qwen3-8b --gpus rtx-4090 --max-gpus 1 --quantization none --tpot-ms 1",
     "inspect qwen3-8b",
     "inspect qwen3-8b --tensors --limit 3",
     "list-models --search qwen3",
@@ -111,3 +114,10 @@ def test_a_name_that_would_run_is_defused(run: Run) -> None:
         "'=cmd()",
         "qwen3-0.6b",
     }
+
+
+def test_a_recommendation_gives_commands_to_paste(run: Run) -> None:
+    done = run("recommend", "-m", "qwen3-8b", "--gpus", "rtx-4090", "--launch", "1")
+    assert "vllm serve Qwen/Qwen3-8B" in done.stdout
+    training = run("recommend", "--task", "training", "-m", "qwen3-0.6b", "--gpus", "l4", "--launch", "1")
+    assert "train.py --model_name_or_path Qwen/Qwen3-0.6B" in training.stdout

@@ -30,6 +30,7 @@ def test_every_tool_says_what_it_takes(tool: Tool) -> None:
         ("memory_compare", {"calculation_type": "inference", "configurations": [{"model_size": 7}]}),
         ("performance_inference", {"model_name": "qwen3-8b", "gpu": "rtx-4090", "input_length": 64}),
         ("performance_training", {"model_name": "qwen3-0.6b", "gpu": "h100-sxm-80gb"}),
+        ("recommend", {"task": "inference", "model_name": "qwen3-8b", "gpus": ["rtx-4090"]}),
         ("inspect_config", {"config": {"model_type": "llama"}}),
         ("list_models", {"search": "qwen3", "limit": 2}),
         ("list_accelerators", {"type": "tpu"}),
