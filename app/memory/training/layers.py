@@ -28,6 +28,7 @@ class Cost:
     losing: tuple[Moment, ...] = ()  # the loss going forward
     cached: int = 0  # 16-bit copies of weights that autocast keeps to the end of the forward pass
     leaving: int | None = None  # bytes per element of its output
+    leaf: int = 0  # an output that stays, with its gradient as large, until the graph is dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ def places(sections: Sequence[Section], mode: Mode, span: Span = WHOLE) -> Itera
             continue
         trained = mode.adapters is None and is_trained(section, layer, mode)
         yield Place(section, trained, reached)
-        reached = reached or trained or (mode.adapters is not None and "{}" in section.template)
+        adapted = mode.adapters is not None and "{}" in section.template
+        leaf = mode.leaf_inputs and section.component == "embedding"
+        reached = reached or trained or adapted or leaf
 
 
 def is_trained(section: Section, layer: int | None, mode: Mode) -> bool:
@@ -113,7 +116,9 @@ def measure(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     walk.backward()
     leaving = tape.output.item if tape.output is not None else entering
     cached = low.cached if mode.checkpointing in ("full", "operations") else 0
-    return Cost(kept, walk.leaves, forward, undominated(walk.moments), leaving=leaving, cached=cached)
+    leaf = mode.leaf_inputs and place.section.component == "embedding" and not place.trained
+    stays = tape.output.size if tape.output is not None and leaf else 0
+    return Cost(kept, walk.leaves, forward, undominated(walk.moments), 0, (), (), cached, leaving, stays)
 
 
 def undominated(moments: Sequence[Moment]) -> tuple[Moment, ...]:

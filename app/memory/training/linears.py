@@ -57,6 +57,7 @@ def adapter(low: Lowering, settings: Adapters, x: Value, op: Linear, base: Value
     up = adapter_weight(low, settings.rank * op.fan_out, settings.item, item)
     inner = tape.matrix(x, down, share(x.count, op.fan_in) * settings.rank)
     update = tape.scale(tape.matrix(inner, up, count))
+    x.storage.last = len(tape.nodes)  # a variable of the adapter's forward
     return tape.cast(tape.add(base, update), kind)
 
 

@@ -89,16 +89,36 @@ class Lowering:
         """Every operation of the block, in order."""
         block = self.section.block
         region = self.tape.begin() if self._recomputed() else None
+        ends = []
         for operation in block.operations:
             write = RULES.get(type(operation))
             if write is not None:
                 write(self, operation)
+            ends.append(len(self.tape.nodes) - 1)
+        self._hold_arguments(ends)
         if region is not None:
             region.stays = tuple(self.stays) if self.mode.checkpointing == "operations" else ()
             self.tape.finish(region)
         if block.output is not None:
             self.tape.output = self.values[block.output.id]
         return self.tape
+
+    def _hold_arguments(self, ends: list[int]) -> None:
+        """What a submodule is called with stays alive until it returns, by the caller's variable."""
+        made: dict[str, set[int]] = {}
+        returns: dict[str, int] = {}
+        for op, end in zip(self.section.block.operations, ends, strict=True):
+            if "." in op.name:
+                returns[op.name.partition(".")[0]] = end
+        for op in self.section.block.operations:
+            module = op.name.partition(".")[0]
+            if module in returns:
+                own = made.setdefault(module, set())
+                for tensor in op.inputs:
+                    if tensor.id not in own and tensor.id in self.values:
+                        storage = self.values[tensor.id].storage
+                        storage.last = max(storage.last, returns[module])
+                own.update(tensor.id for tensor in op.outputs)
 
     def _recomputed(self) -> bool:
         return (

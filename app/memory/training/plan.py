@@ -100,7 +100,7 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
         _instants(forward),
         _instants(loss),
         _instants(backward),
-        coefficients(held + IDS),
+        coefficients(held + 2 * sum(cost.leaf for cost in costs) + IDS),
         coefficients(sum(cost.kept for cost in costs) + base),
     )
 

@@ -28,6 +28,10 @@ NARROW_ADAPTERS: Final = ("litgpt", "torchtune")
 # Frameworks whose optimizer steps in one kernel: Apex/TE FusedAdam, torch's fused=True.
 FUSED_STEP: Final = ("megatron", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory", "unsloth")
 
+# Frameworks over transformers' own models, whose `gradient_checkpointing_enable` asks for gradients of the
+# embedding's output, frozen or not (`enable_input_require_grads`).
+OVER_TRANSFORMERS: Final = ("transformers", "deepspeed", "llama_factory", "unsloth")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
@@ -159,6 +163,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         trained_from=first_trained(request.model.architecture, request.trainable_parameters),
         accumulating=request.gradient_accumulation_steps > 1 or recipe.buffered,
         fused_loss=request.fused_cross_entropy or (request.framework == "torchtitan" and request.compile),
+        leaf_inputs=request.gradient_checkpointing != "none" and request.framework in OVER_TRANSFORMERS,
         layout=layout,
         sequence_parallel=request.sequence_parallel,
     )
