@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .estimator.accelerator import Device, create_accelerator
     from .estimator.functions import (
         compare,
+        estimate,
         inspect,
         list_accelerators,
         list_models,
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "compare",
     "create_accelerator",
+    "estimate",
     "inspect",
     "list_accelerators",
     "list_models",

@@ -13,6 +13,7 @@ from app import (
     Result,
     compare,
     create_accelerator,
+    estimate,
     inspect,
     list_accelerators,
     list_models,
@@ -92,6 +93,10 @@ def test_every_function_answers() -> None:
     assert speed["tokens_per_sec"] > 0
     assert speed["days"] > 0
     assert recommend("qwen3-8b", gpus=["rtx-4090"], max_gpus=1)["options"]
+    for task in ("inference", "training"):
+        whole = estimate("qwen3-0.6b", task=task, gpu="rtx-4090")
+        assert whole["memory"]["memory_bytes"] == whole["memory_bytes"]
+        assert {"performance", "recommendation"} <= set(whole)
     both = compare("inference", [{"model_name": "Qwen3-0.6B"}, {"model_name": "none"}])
     assert both["results"][1]["status"] == 404
     assert inspect("Qwen/Qwen3-0.6B")["parameters"]["total"] == 596049920

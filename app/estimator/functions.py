@@ -70,6 +70,18 @@ def recommend(
     return _ask("/api/recommend", {"task": task, **request_of(model, fields)}, language)
 
 
+def estimate(
+    model: ModelForm | None = None,
+    /,
+    *,
+    task: Literal["inference", "training"] = "inference",
+    language: Language = "en",
+    **fields: Any,
+) -> Result:
+    """Memory, speed and what to run it on in one answer, as `POST /api/v1/{task}/estimate` gives it."""
+    return _ask(f"/api/v1/{task}/estimate", request_of(model, fields), language)
+
+
 def compare(
     calculation_type: Literal["inference", "training"],
     configurations: Configurations,

@@ -17,6 +17,7 @@ from ..api.schemas.performance import ComparePerformanceSchema, PerformanceSchem
 from ..api.schemas.recommend import RecommendSchema
 from ..api.schemas.training import TrainingSchema
 from ..api.schemas.training_speed import TrainingSpeedSchema
+from ..api.schemas.v1 import EstimateInferenceSchema, EstimateTrainingSchema
 from ..api.schemas.validation import LogSchema
 from ..errors import DomainError, InvalidRequest, UnknownName
 from ..messages import Language, Message
@@ -37,6 +38,10 @@ _SPEED: Final[Mapping[Calculation, StrictSchema]] = {
 }
 _COMPARE_SPEED: Final = ComparePerformanceSchema()
 _RECOMMEND: Final = RecommendSchema()
+_WHOLE: Final[Mapping[Calculation, StrictSchema]] = {
+    "inference": EstimateInferenceSchema(),
+    "training": EstimateTrainingSchema(),
+}
 _INSPECT: Final = InspectSchema()
 _LOG: Final = LogSchema()
 _MODEL: Final = ModelQuery()
@@ -113,6 +118,9 @@ class Local:
     def _recommend(self, body: Body) -> Answer:
         return self.service.recommend(_RECOMMEND.load(body), self.language)
 
+    def _whole(self, calculation: Calculation, body: Body) -> Answer:
+        return self.service.whole(calculation, _WHOLE[calculation].load(body), self.language)
+
     def _refuse(self, error: DomainError) -> Answer:
         return error_body(error, self.language)
 
@@ -132,6 +140,8 @@ _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
     "/api/performance/training": lambda local, body, _query: local._performance("training", body),
     "/api/performance/compare": lambda local, body, _query: local._compare_performance(body),
     "/api/recommend": lambda local, body, _query: local._recommend(body),
+    "/api/v1/inference/estimate": lambda local, body, _query: local._whole("inference", body),
+    "/api/v1/training/estimate": lambda local, body, _query: local._whole("training", body),
     "/api/models/inspect": lambda local, body, query: local._inspect(body, query),
     "/api/validate/log": lambda local, body, _query: local._validate(body),
 }
