@@ -124,6 +124,16 @@ def warnings(answer: Answer) -> Iterator["RenderableType"]:
 
 
 @contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """A sign of life on stderr while one long question is answered; shown on terminals only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with console_of(errors=True).status(label):
+        yield
+
+
+@contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr while something long runs, shown on terminals only; call with steps done."""
     if not sys.stderr.isatty():

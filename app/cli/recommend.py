@@ -8,7 +8,7 @@ import click
 
 from ..api.schemas.recommend import RecommendInferenceSchema, RecommendTrainingSchema
 from .options import body_of, from_schema
-from .output import emit, table, text, warnings
+from .output import emit, table, text, waiting, warnings
 from .session import Answer, Session, asks
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def recommend(session: Session, verbose: bool, launch: int | None, no_target: bo
     body = {"task": "inference", **body_of(given)}
     if no_target:
         body["targets"] = {}
-    answer = session.source.post("/api/recommend", body)
+    with waiting(session.say("searching")):
+        answer = session.source.post("/api/recommend", body)
     if launch is not None and session.format == "table":
         for line in launch_lines(answer, launch):
             click.echo(line)
