@@ -15,8 +15,8 @@ Values = Mapping[str, Any]
 
 _OWN: Final = {f.name: f.default for f in fields(PerformanceRequest) if f.name != "serving"}
 _LENGTHS: Final = ("input_length", "output_length")
-# Fields that say how load is simulated, or how its lengths differ; a batch that starts together has neither.
-_OF_LOAD: Final = ("mode", "seed", "num_requests", "length_cv")
+# Fields that say how a load is simulated; a batch that starts together has none.
+_OF_LOAD: Final = ("mode", "seed", "num_requests")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,15 @@ from ..registry.names import normalised
 from ..service import Calculation, Service
 from .schemas.fields import Choice, Nested
 from .schemas.inference import InferenceSchema
+from .schemas.performance import PerformanceSchema
+from .schemas.recommend import RecommendInferenceSchema
 from .schemas.training import TrainingSchema
 
 _SCHEMAS: Final[Mapping[Calculation, ma.Schema]] = {
     "inference": InferenceSchema(),
     "training": TrainingSchema(),
 }
+_SPEED: Final = PerformanceSchema()
 _SMALL: Final = {
     "model_type": "llama",
     "hidden_size": 512,
@@ -46,7 +49,8 @@ class Options:
 
     def every(self, language: Language) -> dict[str, Any]:
         """By calculation and field: default, description and values, each with one line."""
-        return {calculation: self._of(calculation, language) for calculation in _SCHEMAS}
+        found: dict[str, Any] = {name: self._of(name, language) for name in _SCHEMAS}
+        return {**found, "performance": _of_speed(language)}
 
     def _of(self, calculation: Calculation, language: Language) -> dict[str, Any]:
         found = {}
@@ -77,6 +81,20 @@ class Options:
         return True
 
 
+def _of_plans(language: Language) -> dict[str, Any]:
+    """What only `POST /api/recommend` asks, all of it answered."""
+    schema = RecommendInferenceSchema()
+    own = {path: field for path, field in _choices(schema) if path in ("task", "targets.statistic")}
+    return {
+        path: {
+            "default": field.metadata.get("default"),
+            "description": field.metadata["description"],
+            "values": [_value(path, name, field, language) for name in field.of.names],
+        }
+        for path, field in own.items()
+    }
+
+
 def _versions() -> dict[str, Any]:
     """Versions of each runtime whose rules are covered; the last of each is its default."""
     description = _SCHEMAS["inference"].fields["backend_version"].metadata["description"]
@@ -86,6 +104,20 @@ def _versions() -> dict[str, Any]:
         for version in versions
     ]
     return {"default": None, "description": description, "values": values}
+
+
+def _of_speed(language: Language) -> dict[str, Any]:
+    """What a request for speed has beside the memory request's fields."""
+    own = set(_SPEED.load_fields) - set(_SCHEMAS["inference"].load_fields)
+    return {
+        path: {
+            "default": field.metadata.get("default"),
+            "description": field.metadata["description"],
+            "values": [_value(path, name, field, language) for name in field.of.names],
+        }
+        for path, field in _choices(_SPEED)
+        if path in own
+    }
 
 
 def _request(path: str, name: str) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import invalid
+from ..errors import InvalidRequest, Problem
 from ..hardware import Accelerator
+from ..messages import Message
 from ..parallelism import Layout
 from .roofline import Rates
 
@@ -52,7 +53,6 @@ class Basis:
     date: str
     device_measured: bool
     runtime_measured: bool
-    drain: float = 0.0
 
 
 @cache
@@ -116,21 +116,25 @@ class Ask:
 
 
 def rates_of(gpu: Accelerator, ask: Ask) -> tuple[Rates, Basis]:
-    """What a device does under a runtime; raises `InvalidRequest` where its speed is not known."""
+    """What a device does under a runtime."""
     platform = "rocm" if gpu.vendor.upper() == "AMD" else "cuda"
     _, row = _row(ask.backend, ask.version, platform)
-    devices = coefficients()["devices"]
-    kind = device_class(gpu)
-    device = devices.get(kind, devices["other"])
+    kind = device_row(device_class(gpu), row)
+    device = coefficients()["devices"][kind]
     basis = Basis(
-        kind if kind in devices else "other",
+        kind,
         row["name"],
         row["date"],
         bool(device["measured"]),
         bool(row["measured"]),
-        row["drain"],
     )
     return assemble(gpu, ask, device, row), basis
+
+
+def device_row(kind: str, runtime: Mapping[str, Any]) -> str:
+    """The row of a class, a runtime's own where its kernels were others; `other` where there is none."""
+    own = runtime.get("device_rows", {}).get(kind, kind)
+    return str(own) if own in coefficients()["devices"] else "other"
 
 
 def assemble(gpu: Accelerator, ask: Ask, device: Mapping[str, Any], row: Mapping[str, Any]) -> Rates:
@@ -170,19 +174,25 @@ def assemble(gpu: Accelerator, ask: Ask, device: Mapping[str, Any], row: Mapping
     )
 
 
+def check_speed(gpu: Accelerator) -> None:
+    """Raise `InvalidRequest` that names every figure of a device that speed needs and that is not known."""
+    missing = [] if peak_flops(gpu) else ["gpu.tflops"]
+    if not peak_bandwidth(gpu):
+        missing.append("gpu.memory_bandwidth_gb_s")
+    if missing:
+        messages = [Message("gpu_speed_unknown", {"field": field, "name": gpu.name}) for field in missing]
+        raise InvalidRequest(messages[0], map(Problem, missing, messages))
+
+
 def peak_flops(gpu: Accelerator) -> float:
-    """Dense 16-bit FLOP/s; raises `InvalidRequest` where it is not known."""
+    """Dense 16-bit FLOP/s; 0 where it is not known."""
     peak = gpu.peak_tflops("bf16") or gpu.peak_tflops("fp16") or gpu.peak_tflops("fp32")
-    if peak is None:
-        raise invalid("gpu.tflops", "gpu_speed_unknown", name=gpu.name)
-    return peak * 1e12
+    return (peak or 0.0) * 1e12
 
 
 def peak_bandwidth(gpu: Accelerator) -> float:
-    """Bytes/s of memory; raises `InvalidRequest` where it is not known."""
-    if gpu.memory_bandwidth_gb_s is None:
-        raise invalid("gpu.memory_bandwidth_gb_s", "gpu_speed_unknown", name=gpu.name)
-    return gpu.memory_bandwidth_gb_s * 1e9
+    """Bytes/s of memory; 0 where it is not known."""
+    return (gpu.memory_bandwidth_gb_s or 0.0) * 1e9
 
 
 def _narrow_peak(gpu: Accelerator, scheme: str) -> float | None:

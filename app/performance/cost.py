@@ -4,8 +4,8 @@
 def per_million(price_per_hour: float | None, gpus: int, tokens_per_s: float) -> float | None:
     """Price of a million tokens, in the currency of `price_per_hour` [of one GPU]; None without a price.
 
-    >>> per_million(2.0, 4, 1000.0)
-    2.2222222222222223
+    >>> per_million(1.8, 2, 1000.0)
+    1.0
     """
     if price_per_hour is None or tokens_per_s <= 0:
         return None

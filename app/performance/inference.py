@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..messages import Message
-from .bands import ranges
+from .bands import Offered, ranges
 from .breakdown import operations, tally
 from .cost import per_million
 from .estimate import Flow, Performance, Quantiles
@@ -49,7 +49,6 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
     used = tally(setup, held)
     price = _price(request)
     tokens = figures["throughput_tokens_per_sec"]
-    kind = "experts" if any(w.experts for s in setup.engine.stages for w in s.works) else "dense"
     return Performance(
         figures=figures,
         percentiles=_percentiles(flow, request),
@@ -58,7 +57,7 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
         time_shares=used.shares,
         utilization=_utilization(setup, flow, used.compute_limit, used.bytes, held),
         operations=operations(setup, held, request.top_ops),
-        ranges=ranges(figures, setup.basis, kind, flow.saturation),
+        ranges=ranges(figures, setup.basis, _kind(setup), _offered(setup, flow)),
         cost_per_million_tokens=per_million(price, setup.gpus, tokens),
         cost_per_million_output_tokens=per_million(price, setup.gpus, figures["output_tokens_per_sec"]),
         memory=replace(setup.memory, warnings=setup.memory_warnings),
@@ -71,6 +70,19 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
             "max_requests_per_sec": flow.sustainable,
         },
     )
+
+
+def _kind(setup: Setup) -> str:
+    """What bands are told apart by."""
+    if setup.shape is not None:
+        return "llama.cpp"
+    return "experts" if any(work.experts for s in setup.engine.stages for work in s.works) else "dense"
+
+
+def _offered(setup: Setup, flow: Flow) -> Offered | None:
+    """The rate that comes, where one does, and what can be sustained."""
+    rate = setup.request.request_rate
+    return None if rate is None or flow.sustainable is None else Offered(rate, flow.sustainable)
 
 
 def _figures(flow: Flow, request: PerformanceRequest) -> dict[str, float]:
@@ -142,9 +154,10 @@ def _warnings(setup: Setup, flow: Flow) -> list[Message]:
         found.append(Message("speed_does_not_fit"))
     elif flow.waiting and flow.saturation is None:
         found.append(Message("speed_in_waves", {"batch": setup.batch, "room": setup.room}))
-    if flow.saturation is not None and flow.saturation > HIGH_LOAD:
-        code = "speed_overloaded" if flow.saturation >= 1 else "speed_near_saturation"
-        found.append(Message(code, {"load": f"{flow.saturation:.2f}"}))
+    load = flow.saturation
+    if setup.request.request_rate is not None and load is not None and load > HIGH_LOAD:
+        code = "speed_overloaded" if load >= 1 else "speed_near_saturation"
+        found.append(Message(code, {"load": f"{load:.2f}"}))
     if setup.request.serving.speculative is not None and setup.request.acceptance_rate is None:
         found.append(Message("speed_acceptance_assumed"))
     return found

@@ -49,11 +49,11 @@ class Service:
         """Seconds of a step without prompts."""
         return self.engine.decode(max(sequences, 1.0), self.context)
 
-    def met_step(self, sequences: float) -> float:
-        """The same as a sequence meets it, where the others are a Poisson number around the mean."""
-        wide = sqrt(sequences)
-        most = min(sequences + 1 + wide, self.room)
-        return (self.step(sequences + 1 - wide) + self.step(most)) / 2
+    def met_step(self, sequences: float, bunch: float) -> float:
+        """The same as a sequence meets it, where the others come in bunches of so many around the mean."""
+        wide = sqrt(sequences * bunch)
+        most = min(sequences + bunch + wide, self.room)
+        return (self.step(sequences + bunch - wide) + self.step(most)) / 2
 
     def read(self, sequences: float) -> float:
         """Seconds that a prompt adds: nearly a straight line in the sequences it is read beside."""
@@ -70,7 +70,8 @@ class Service:
 class Point:
     """Where the queue settles: sequences, seconds of a bare step, of a prompt, of a mean step, the rate.
 
-    `loop`: requests come when others end, at the end of a step.
+    `loop`: requests come when others end, at the end of a step. `cut`: share of a gate's prompts that the
+    token budget leaves for the next step, where those before them already decode.
     """
 
     sequences: float
@@ -79,6 +80,7 @@ class Point:
     mean_step: float
     rate: float
     loop: bool = False
+    cut: float = 0.0
 
     @property
     def reading(self) -> float:
@@ -102,7 +104,7 @@ class Point:
         """Seconds that a request's gaps are longer in all than as many mean steps."""
         if self.loop:
             return 0.0
-        return (self.own_step - self.mean_step) * self.reading / (1 - self.reading)
+        return (1 + self.cut) * (self.own_step - self.mean_step) * self.reading / (1 - self.reading)
 
     def stay(self, steps: float) -> float:
         """Seconds from the first token to the last."""
@@ -153,10 +155,7 @@ def closed(setup: Setup, concurrency: int) -> Flow:
 
 
 def settle_open(service: Service, rate: float) -> Point:
-    """The sequences that a rate keeps decoding: c = rate x (n s(c) / (1 - rate T) + excess).
-
-    A sequence meets one more than the mean, itself, as arrivals are independent.
-    """
+    """The sequences that a rate keeps decoding: c = rate x (n s(c) / (1 - rate T) + excess)."""
 
     def excess(sequences: float) -> float:
         point = _at(service, sequences, rate)
@@ -184,9 +183,18 @@ def at_room(service: Service, rate: float) -> Point:
 
 
 def _at(service: Service, sequences: float, rate: float) -> Point:
-    full = sequences >= service.room
-    step, read = service.step(sequences) if full else service.met_step(sequences), service.read(sequences)
-    return Point(sequences, step, read, step / max(1 - rate * read, CLOSE), rate)
+    step, read = service.step(sequences), service.read(sequences)
+    cut = min(1.0, service.prompt / service.engine.budget) / 2
+    point = _point(sequences, step, read, rate, cut)
+    if sequences >= service.room:
+        return point
+    # Prompts of one gate begin to decode together: arrivals in bunches, so a sequence meets its own bunch.
+    bunch = 1 + min(point.rate * point.second_moment / point.mean_step, sequences)
+    return _point(sequences, service.met_step(sequences, bunch), read, rate, cut)
+
+
+def _point(sequences: float, step: float, read: float, rate: float, cut: float) -> Point:
+    return Point(sequences, step, read, step / max(1 - rate * read, CLOSE), rate, cut=cut)
 
 
 def _in_loop(service: Service, sequences: float) -> Point:
@@ -276,24 +284,37 @@ def _spread(
     floor = service.start + point.step + point.read
     long = point.read > 5 * point.step
     first = quantiles_of_ttft(ttft, floor, load, service.cv > 0.5, long)
-    found = {"ttft_ms": first}
-    if service.steps:
-        found["tpot_ms"] = _per_request(setup, service, point)
-        found["itl_ms"] = _gaps(setup, point)
-    found["e2e_latency_ms"] = _whole(service, point, ttft, first)
-    return found
+    none = Quantiles(0.0, 0.0, 0.0, 0.0)
+    return {
+        "ttft_ms": first,
+        "tpot_ms": _per_request(setup, service, point) if service.steps else none,
+        "itl_ms": _gaps(setup, point) if service.steps else none,
+        "e2e_latency_ms": _whole(service, point, ttft, first),
+    }
 
 
 def _per_request(setup: Setup, service: Service, point: Point) -> Quantiles:
-    """Mean gap of a request: prompts that fall into it, and how many decode beside it, vary."""
+    """Mean gap of a request, which varies with what falls into it."""
     kept = setup.engine.accepted
     mean = point.stay(service.steps) / service.steps
-    prompts = point.rate * service.steps * mean
-    wider = max(point.sequences, 1.0) + sqrt(max(point.sequences, 1.0))
-    beside = max(0.0, service.step(wider) - point.step)
-    deviation = sqrt(prompts * (point.read / service.steps) ** 2 + beside**2)
+    deviation = _deviation(service, point) / service.steps
     at = {name: max(point.step, mean + z * deviation) / kept for name, z in NORMAL.items()}
     return Quantiles(mean / kept, at["p50"], at["p90"], at["p99"])
+
+
+def _deviation(service: Service, point: Point) -> float:
+    """Standard deviation of the time from first to last token, of answers of one length [s].
+
+    Prompts that fall into it are a Poisson number, each of which lets more come; and how many decode
+    beside it varies as much as a Poisson number does.
+    """
+    stay = point.stay(service.steps)
+    alive = max(point.sequences, 1.0)
+    beside = max(0.0, service.step(min(alive + sqrt(alive), service.room)) - service.step(alive))
+    prompts = sqrt(point.rate * stay) * point.read
+    if not point.loop:
+        prompts /= 1 - point.reading
+    return sqrt(prompts**2 + (service.steps * beside) ** 2)
 
 
 def _gaps(setup: Setup, point: Point) -> Quantiles:
@@ -308,12 +329,11 @@ def _gaps(setup: Setup, point: Point) -> Quantiles:
 
 
 def _whole(service: Service, point: Point, ttft: float, first: Quantiles) -> Quantiles:
-    """Whole requests: lengths as their distribution has them, else the spread of their gaps."""
+    """Whole requests: lengths as their distribution has them, and the spread of their gaps."""
     rest = point.stay(service.steps)
-    slow = {"p50": 0.99, "p90": 1.08, "p99": 1.18}
-    at = {}
-    for name, share in SHARES.items():
-        length = gamma_quantile(service.cv, share)
-        stretched = rest * max(length, slow[name]) if service.cv else rest * slow[name]
-        at[name] = max(ttft, getattr(first, name) if not rest else ttft) + stretched
-    return Quantiles(ttft + rest, at["p50"], max(at["p50"], at["p90"]), max(at["p90"], at["p99"]))
+    if not rest:
+        return first
+    slow = _deviation(service, point) / rest
+    cv = sqrt(service.cv**2 + slow**2)
+    p50, p90, p99 = (ttft + rest * gamma_quantile(cv, share) for share in SHARES.values())
+    return Quantiles(ttft + rest, p50, p90, p99)

@@ -54,6 +54,7 @@ class Rates:
     chunk: float
     start: float
     peak_narrow: float = 0.0
+    short_prompt: float = SHORT_PROMPT
 
     def bandwidth(self, bits: float) -> float:
         """Bytes/s of weights of that width, between the three widths that were measured."""
@@ -215,7 +216,8 @@ def _attention(work: Work, step: Step, rates: Rates) -> Cost:
         memory += seen * rates.serial * work.count
     if step.prompts:
         pairs = step.prompts * prompt_pairs(step.length, step.history, reach)
-        long = (step.length + step.history) / (step.length + step.history + SHORT_PROMPT)
+        seen = step.length + step.history
+        long = seen / (seen + rates.short_prompt)
         flops += pairs * work.pair_flops
         compute += pairs * work.pair_flops / (rates.attention_flops * long)
     return Cost(flops, size, 0.0, compute, memory, 0.0)

@@ -5,6 +5,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Final
 
+from ..architecture.operations import Attention
 from ..errors import NotSupportedYet, Problem, invalid
 from ..hardware import Accelerator
 from ..memory.estimate import Estimate
@@ -17,13 +18,16 @@ from ..memory.runtimes.search import largest
 from ..memory.weights import StoredModel
 from ..messages import Message
 from ..parallelism import Layout, Stage
-from .coefficients import Ask, Basis, rates_of, version_key
+from .coefficients import Ask, Basis, check_speed, rates_of, version_key
+from .llama_cpp import MICRO_BATCH, WIDE, Shape, llama_rates, turns
 from .operations import BLOCKS, Work, read_works, totals
 from .requests import PerformanceRequest
 from .roofline import Rates
 from .speculative import accepted_tokens
 from .step import Engine, StageWork
 
+Timed = tuple[Engine, Basis, Ask | Shape]
+LLAMA_CPP: Final = ("llama.cpp", "ollama")
 UNBOUNDED: Final = 2**20
 DEFAULT_BUDGET: Final = 8192
 TIMED_FIELDS: Final = ("gpus_per_node",)  # they change no bytes, but they change speed
@@ -35,6 +39,7 @@ class Setup:
     """Everything that the closed forms and the simulation ask for, of one replica.
 
     `batch`: sequences asked for. `room`: sequences that run at once, by memory and by the scheduler.
+    `ask` or `shape`: what its coefficients were asked for with.
     `prompt`: tokens of a prompt that are computed, `cached` those that are found.
     """
 
@@ -42,6 +47,8 @@ class Setup:
     deployment: Deployment
     engine: Engine
     basis: Basis
+    ask: Ask | None
+    shape: Shape | None
     memory: Estimate
     batch: int
     room: int
@@ -90,7 +97,7 @@ def set_up(request: PerformanceRequest) -> Setup:
         raise not_yet("model_name", "kind_not_timed", kind=architecture.kind)
     deployment = deploy(serving)
     memory = estimate_inference(serving)
-    engine, basis = _engine(request, deployment, gpu)
+    engine, basis, ask = _engine(request, deployment, gpu)
     room, fits = _room(deployment, request)
     cached = round(request.input_length * request.prefix_hit_rate)
     warnings.extend(_said(basis, gpu, request.serving.backend))
@@ -101,6 +108,8 @@ def set_up(request: PerformanceRequest) -> Setup:
         deployment,
         engine,
         basis,
+        ask if isinstance(ask, Ask) else None,
+        ask if isinstance(ask, Shape) else None,
         memory,
         deployment.batch,
         room,
@@ -114,6 +123,7 @@ def set_up(request: PerformanceRequest) -> Setup:
 def _gpu(serving: InferenceRequest) -> Accelerator:
     if serving.gpu is None:
         raise invalid("gpu", "is_missing")
+    check_speed(serving.gpu)
     return serving.gpu
 
 
@@ -144,9 +154,11 @@ def _said(basis: Basis, gpu: Accelerator, backend: str) -> list[Message]:
     return found
 
 
-def _engine(request: PerformanceRequest, deployment: Deployment, gpu: Accelerator) -> tuple[Engine, Basis]:
+def _engine(request: PerformanceRequest, deployment: Deployment, gpu: Accelerator) -> Timed:
     """The engine of one replica, with a draft's beside it."""
     serving = request.serving
+    if serving.backend in LLAMA_CPP:
+        return _llama_cpp(request, deployment, gpu)
     eager = bool(deployment.parameters().get("enforce_eager"))
     ask = Ask(
         serving.backend,
@@ -161,14 +173,33 @@ def _engine(request: PerformanceRequest, deployment: Deployment, gpu: Accelerato
     engine = _of_place(deployment.stored, deployment.layout, deployment.stages, deployment, rates, request)
     speculative = serving.speculative
     if speculative is None:
-        return engine, basis
+        return engine, basis, ask
     draft = None
     if deployment.draft is not None:
         place = deployment.draft
         quiet = replace(rates, step=0.0, sequence=0.0, stream=0.0)
         draft = _of_place(place.stored, place.layout, place.stages, deployment, quiet, request)
     kept = accepted_tokens(speculative.num_tokens, request.acceptance_rate)
-    return replace(engine, drafted=speculative.num_tokens, accepted=kept, draft=draft), basis
+    return replace(engine, drafted=speculative.num_tokens, accepted=kept, draft=draft), basis, ask
+
+
+def _llama_cpp(request: PerformanceRequest, deployment: Deployment, gpu: Accelerator) -> Timed:
+    """The engine of llama.cpp's server: micro-batches, devices that take turns."""
+    stored, layout = deployment.stored, deployment.layout
+    parts = tuple(
+        StageWork(s.count, totals(stored, layout, s, deployment.kv_element), stage_layers(s))
+        for s in deployment.stages
+    )
+    attention = [op for _, op in stored.architecture.operations() if isinstance(op, Attention)]
+    widest = max((op.key_dim + op.value_dim for op in attention), default=256)
+    parameters = stored.architecture.parameters.total
+    flash = deployment.parameters().get("attention") != "eager"
+    scheme = stored.scheme.name
+    hidden = stored.architecture.hidden_size
+    shape = Shape(scheme, parameters / layout.pipeline, hidden, widest, flash)
+    rates, basis = llama_rates(gpu, shape)
+    engine = Engine(parts, rates, MICRO_BATCH, 2.0 * hidden, turns=turns(parameters, scheme not in WIDE))
+    return engine, basis, shape
 
 
 def _of_place(

@@ -6,6 +6,7 @@ token budget leaves; a prompt that is read whole gives its first token at the en
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import log
 from typing import Final
 
@@ -98,7 +99,7 @@ class Run:
         key = (count, round(context / CONTEXT_GRAIN))
         if key not in self.known:
             engine = self.service.engine
-            bare = engine.decode(count, context) if count else engine.decode(1, context) * 0.0
+            bare = engine.decode(count, context) if count else self.service.step(1)
             if not count:
                 bare = engine.rates.step + sum(s.count * s.layers for s in engine.stages) * engine.rates.layer
             self.known[key] = bare, self.service.read(count)
@@ -152,11 +153,10 @@ def simulate(setup: Setup) -> Flow:
 
 
 def _open_stream(run: Run, rate: float, requests: int) -> None:
-    arrivals = deque[float]()
-    when = 0.0
-    for _ in range(requests):
-        when += run.random.exponential(1 / rate)
-        arrivals.append(when)
+    gaps = [run.random.exponential(1 / rate) for _ in range(requests)]
+    # Stretched to the mean asked for: near saturation a run of another rate is another question.
+    stretch = requests / rate / sum(gaps)
+    arrivals = deque(accumulate(gap * stretch for gap in gaps))
     while arrivals or run.waiting or run.decoding:
         if not run.waiting and not run.decoding:
             run.now = max(run.now, arrivals[0])

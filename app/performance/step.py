@@ -21,7 +21,8 @@ class StageWork:
 class Engine:
     """A replica at work: its stages, what they reach, and how its scheduler cuts prompts.
 
-    `budget`: most tokens of a step. `handover`: bytes of one token between pipeline stages.
+    `budget`: most tokens of a step. `handover`: bytes of one token between pipeline stages;
+    `turns`: share of a prompt that stages read one after the other instead of side by side.
     """
 
     stages: tuple[StageWork, ...]
@@ -32,6 +33,7 @@ class Engine:
     drafted: int = 0
     accepted: float = 1.0
     draft: "Engine | None" = None
+    turns: float = 0.0
 
     @property
     def depth(self) -> int:
@@ -71,7 +73,8 @@ class Engine:
         flow = 1.0
         if self.depth > 1:
             pieces = max(chunks, min(prompts, self.depth))
-            flow = (pieces + self.depth - 1) / (pieces * self.depth)
+            side_by_side = (pieces + self.depth - 1) / (pieces * self.depth)
+            flow = self.turns + (1 - self.turns) * side_by_side
         # Pairs of query and key are linear in prompts, so shares of prompts stand for pieces of them.
         piece = Step(prompts=prompts / chunks, length=length, history=history)
         return chunks * (flow * self.seconds(piece) + self.rates.chunk)

@@ -62,6 +62,6 @@ def _normal(share: float) -> float:
     if share in _NORMAL:
         return _NORMAL[share]
     x = -log(1 - share)
-    low, high = (0.5, 0.9) if share < 0.9 else (0.9, 0.99)
+    low, high = (0.5, 0.9) if share < 0.9 else (0.9, 0.99)  # beyond 0.99 the last line goes on
     a, b = -log(1 - low), -log(1 - high)
     return _NORMAL[low] + (_NORMAL[high] - _NORMAL[low]) * (x - a) / (b - a)

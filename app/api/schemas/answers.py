@@ -270,6 +270,8 @@ class OptionsAnswer(Answer):
 
     inference = f.Dict(**_required())
     training = f.Dict(**_required())
+    recommend = f.Dict(**_required())
+    performance = f.Dict(**_required("What a request for speed has beside."))
 
 
 class LogTermAnswer(Answer):
@@ -301,3 +303,4 @@ class AccuracyAnswer(Answer):
     by_kind = f.List(f.Dict(), **_required("By runtime, term and kind of architecture."))
     rows = f.List(f.Dict(), **_required("Every figure with its source."))
     not_compared = f.List(f.Dict(), **_required("Runs that could not be asked, and why."))
+    speed = f.Dict(**_required("Errors of speeds: in the fit's sample, device and source left out."))

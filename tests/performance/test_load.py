@@ -1,0 +1,118 @@
+"""Load in closed form, held against the simulation, and the way latencies move with it."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from app.performance.estimate import Flow
+from app.performance.inference import estimate_performance
+from app.performance.load import closed, poisson, service_of
+from app.performance.simulate import Random, simulate
+from tests.performance.questions import ask, setup
+
+FIGURES = ("ttft", "itl", "e2e")
+SEEDS = {0.2: 1, 0.5: 1, 0.8: 3}  # runs that are averaged: queues near saturation settle slowly
+CASES = (
+    ("Llama-3.1-8B", "h100-sxm-80gb", 512, 200, {}),
+    ("Llama-3.1-8B", "h100-sxm-80gb", 4000, 100, {}),
+    ("Llama-3.1-70B", "h200-sxm-141gb", 467, 256, {"tensor_parallel": 4}),
+    ("Qwen3-30B-A3B", "h200-sxm-141gb", 1024, 256, {}),
+)
+
+
+def near(a: Flow, b: Flow, within: float) -> None:
+    for name in FIGURES:
+        assert getattr(a, name) == pytest.approx(getattr(b, name), rel=within), name
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[2]}")
+@pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
+def test_a_stream_is_as_simulated(case: tuple[str, str, int, int, dict[str, object]], load: float) -> None:
+    model, gpu, read, written, more = case
+    values = {"input_length": read, "output_length": written, "num_requests": 2000, **more}
+    rate = load * service_of(setup(model, gpu, **values)).sustainable()
+    found = setup(model, gpu, request_rate=rate, **values)
+    runs = [
+        simulate(replace(found, request=replace(found.request, seed=seed))) for seed in range(SEEDS[load])
+    ]
+    exact = poisson(found, rate)
+    for name in FIGURES:
+        simulated = sum(getattr(run, name) for run in runs) / len(runs)
+        assert getattr(exact, name) == pytest.approx(simulated, rel=0.05), name
+
+
+@pytest.mark.parametrize("concurrency", [8, 64])
+def test_a_closed_loop_is_as_simulated(concurrency: int) -> None:
+    found = setup(concurrency=concurrency, length_cv=0.5, num_requests=1500)
+    exact, simulated = closed(found, concurrency), simulate(found)
+    near(exact, simulated, 0.05)
+    assert exact.requests_per_s == pytest.approx(simulated.requests_per_s, rel=0.08)
+
+
+def test_latencies_rise_with_load_and_throughput_ends_at_the_most() -> None:
+    most = service_of(setup()).sustainable()
+    flows = [poisson(setup(request_rate=share * most), share * most) for share in (0.1, 0.4, 0.7, 0.95, 1.5)]
+    for low, high in pairwise(flows):
+        assert low.itl < high.itl
+        assert low.ttft < high.ttft
+    assert [flow.saturation for flow in flows] == pytest.approx([0.1, 0.4, 0.7, 0.95, 1.5])
+    assert flows[-1].requests_per_s == pytest.approx(most)
+
+
+def test_percentiles_are_in_order_and_around_the_mean() -> None:
+    found = estimate_performance(ask(request_rate=8.0, length_cv=1.0))
+    assert found.percentiles is not None
+    for name, spread in found.percentiles.items():
+        assert spread["p50"] <= spread["p90"] <= spread["p99"], name
+        assert spread["p50"] < 1.5 * found.figures[name]
+        assert spread["p99"] > found.figures[name] * 0.99
+
+
+@pytest.mark.parametrize("name", ["itl_ms", "e2e_latency_ms"])
+def test_percentiles_are_near_the_simulation(name: str) -> None:
+    values = {"request_rate": 10.0, "length_cv": 1.0, "num_requests": 4000}
+    exact = estimate_performance(ask(**values)).percentiles
+    simulated = estimate_performance(ask(**values, mode="simulate")).percentiles
+    assert exact is not None and simulated is not None
+    for share in ("p50", "p90", "p99"):
+        assert exact[name][share] == pytest.approx(simulated[name][share], rel=0.2), share
+
+
+def test_a_simulation_is_told_by_its_seed() -> None:
+    def run(seed: int) -> float:
+        values = {"request_rate": 10.0, "mode": "simulate", "num_requests": 300, "seed": seed}
+        return estimate_performance(ask(**values)).figures["ttft_ms"]
+
+    assert run(1) == run(1) != run(2)
+
+
+@pytest.mark.parametrize("cv", [0.3, 1.0, 2.0])
+def test_simulated_lengths_have_the_spread_asked_for(cv: float) -> None:
+    random = Random(7)
+    values = [random.gamma(cv) for _ in range(20_000)]
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    assert mean == pytest.approx(1.0, rel=0.05)
+    assert variance**0.5 == pytest.approx(cv, rel=0.08)
+
+
+def test_near_saturation_is_said_loudly_and_has_no_upper_bound() -> None:
+    most = service_of(setup()).sustainable()
+    for load, code in ((0.95, "speed_near_saturation"), (1.3, "speed_overloaded")):
+        found = estimate_performance(ask(request_rate=load * most))
+        assert code in {message.code for message in found.warnings}
+        low, high = found.ranges["ttft_ms"]
+        assert high / low > 10
+
+
+def test_what_is_answered_is_never_more_than_comes() -> None:
+    found = estimate_performance(ask(request_rate=2.0))
+    low, high = found.ranges["requests_per_sec"]
+    assert low <= high == pytest.approx(2.0)
+
+
+def test_prompts_alone() -> None:
+    found = estimate_performance(ask(request_rate=3.0, output_length=1))
+    assert found.figures["tpot_ms"] == 0
+    assert found.figures["e2e_latency_ms"] == pytest.approx(found.figures["ttft_ms"])
