@@ -8,7 +8,7 @@ before, PEFT takes the older names and means the stacked tensors (`utils/transfo
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .operations import Convolution, Embedding, Linear, Operation, Parameter
@@ -66,11 +66,16 @@ class Target:
 
     section: Section
     operation: Adaptable
+    count: int
 
-    @property
-    def count(self) -> int:
-        """Places with a module of their own: blocks that share weights are modules of their own, each."""
-        return len(self.section.indices) if self.section.shares else self.section.copies
+
+def is_everything(target_modules: str | Sequence[str]) -> bool:
+    """Whether a choice is `all-linear`."""
+    return isinstance(target_modules, str) and target_modules.lower() == "all-linear"
+
+
+def _leaf(op: Operation) -> str:
+    return op.name.rpartition(".")[2]
 
 
 def modules(sections: Iterable[Section]) -> Iterator[Target]:
@@ -80,7 +85,19 @@ def modules(sections: Iterable[Section]) -> Iterator[Target]:
         for op in section.block.operations:
             if isinstance(op, Linear | Embedding | Convolution) and _is_module(op) and op.name not in seen:
                 seen.add(op.name)
-                yield Target(section, op)
+                yield Target(section, op, _places(section))
+
+
+def _places(section: Section) -> int:
+    """Places with a module of their own: blocks that share weights are modules of their own, each."""
+    return len(section.indices) if section.shares else section.copies
+
+
+def _paths(target: Target) -> Iterator[str]:
+    """The module's path at every place."""
+    template = f"{target.section.template}{target.operation.name}"
+    places = target.section.indices if "{}" in target.section.template else (0,)
+    return (template.replace("{}", str(index)) for index in places)
 
 
 def _is_module(op: Operation) -> bool:
@@ -89,15 +106,31 @@ def _is_module(op: Operation) -> bool:
 
 def targets(sections: Iterable[Section], target_modules: str | Sequence[str]) -> list[Target]:
     """The modules that a choice names; `all-linear` or a list of names or path endings."""
-    if isinstance(target_modules, str) and target_modules.lower() == "all-linear":
+    if is_everything(target_modules):
         return [t for t in modules(sections) if isinstance(t.operation, Linear) and not t.operation.head]
     names = [target_modules] if isinstance(target_modules, str) else target_modules
-    return [t for t in modules(sections) if any(_matches(t, name) for name in names)]
+    anywhere = [name for name in names if not _names_places(name)]
+    somewhere = [name for name in names if _names_places(name)]
+    return [
+        replace(target, count=count)
+        for target in modules(sections)
+        if (count := _matching(target, anywhere, somewhere))
+    ]
 
 
-def _matches(target: Target, name: str) -> bool:
-    prefix = next(iter(target.section.prefixes()), "")
-    path = f"{prefix}{target.operation.name}"
+def _names_places(name: str) -> bool:
+    """Whether a name has an index of a layer in it, so that it may mean one of many."""
+    return any(part.isdigit() for part in name.split("."))
+
+
+def _matching(target: Target, anywhere: Sequence[str], somewhere: Sequence[str]) -> int:
+    """At how many of its places a module is named; `anywhere`: names that mean all places or none."""
+    if any(_matches(next(_paths(target)), name) for name in anywhere):
+        return target.count
+    return sum(any(_matches(path, name) for name in somewhere) for path in _paths(target)) if somewhere else 0
+
+
+def _matches(path: str, name: str) -> bool:
     return path == name or path.endswith(f".{name}")
 
 
@@ -140,16 +173,17 @@ class Chosen:
 
 def choose(sections: Iterable[Section], target_modules: str | Sequence[str], model_type: str = "") -> Chosen:
     """The modules and stacked tensors that a choice names in a model of this type."""
-    chosen, older = targets(sections, target_modules), STACKED.get(model_type, {})
+    found, older = tuple(sections), STACKED.get(model_type, {})
+    chosen = targets(found, target_modules)
     if not older:
         return Chosen(tuple(chosen), {})
-    everything = isinstance(target_modules, str) and target_modules.lower() == "all-linear"
-    names = (
-        list(older) if everything else [target_modules] if isinstance(target_modules, str) else target_modules
-    )
+    if is_everything(target_modules):  # there PEFT goes by the last part of each path, whatever the module
+        chosen = targets(found, sorted({_leaf(t.operation) for t in chosen}))
+        names: Sequence[str] = list(older)
+    else:
+        names = [target_modules] if isinstance(target_modules, str) else target_modules
     meant = Counter(now for name in names if (now := older.get(name.rpartition(".")[2])) is not None)
-    kept = tuple(t for t in chosen if t.operation.name.rpartition(".")[2] not in older)
-    return Chosen(kept, meant)
+    return Chosen(tuple(t for t in chosen if _leaf(t.operation) not in older), meant)
 
 
 def lora_parameters(

@@ -35,6 +35,9 @@ ATTENTION = 4 * (64 + 64)  # of one layer, for each rank
         (["self_attn.q_proj"], ATTENTION // 4),
         ("q_proj", ATTENTION // 4),
         (["nowhere"], 0),
+        (["layers.0.self_attn.q_proj"], ATTENTION // 8),  # one of the two layers
+        (["model.layers.1.self_attn.q_proj", "v_proj"], ATTENTION // 8 + ATTENTION // 4),
+        (["layers.2.self_attn.q_proj"], 0),
     ],
 )
 def test_modules_by_name(targets: str | list[str], per_layer: int) -> None:
