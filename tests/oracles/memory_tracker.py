@@ -17,9 +17,16 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
-from transformers import AutoModelForCausalLM, masking_utils
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, masking_utils
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+)
 
+ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert", "modernbert", "albert", "electra")
 PHASES = ("forward", "loss", "backward", "optimizer_step")
 
 
@@ -58,7 +65,7 @@ def peak(case: Case) -> dict[str, Any]:
 def build(case: Case) -> nn.Module:
     """The model in training mode, adapters around it where the case has them."""
     config = CONFIG_MAPPING[case.config["model_type"]].from_dict(dict(case.config))
-    model = AutoModelForCausalLM.from_config(
+    model = whole_model(case.config["model_type"]).from_config(
         config, dtype=getattr(torch, case.dtype), attn_implementation=case.attention
     )
     model.config.use_cache = False
@@ -70,6 +77,15 @@ def build(case: Case) -> nn.Module:
     if case.checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model.train()
+
+
+def whole_model(model_type: str) -> Any:
+    """The class with the head that such models are trained with."""
+    if model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
+        return AutoModelForSeq2SeqLM
+    masked = model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    encoder = (masked and model_type in ENCODERS) or model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return AutoModelForMaskedLM if encoder else AutoModelForCausalLM
 
 
 def make_optimizer(case: Case, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -87,17 +103,21 @@ def step(
     labels = torch.randint(0, 100, (case.batch, case.length))
     marks = Marks(tracker)
     base = model.get_base_model() if case.lora is not None else model
-    whole_loss = base.loss_function
+    whole_loss, cross_entropy = base.loss_function, functional.cross_entropy
 
-    def marked_loss(*args: Any, **kwargs: Any) -> Any:
-        marks.enter("loss")
-        return whole_loss(*args, **kwargs)
+    def marked(loss: Any) -> Any:
+        def begin(*args: Any, **kwargs: Any) -> Any:
+            marks.enter("loss")
+            return loss(*args, **kwargs)
 
-    base.loss_function = marked_loss
+        return begin
+
+    base.loss_function, functional.cross_entropy = marked(whole_loss), marked(cross_entropy)
     context = torch.autocast("cpu", torch.bfloat16) if case.autocast else contextlib.nullcontext()
     marks.enter("forward")
     with context:
-        output = model(input_ids=ids, labels=labels, use_cache=False)
+        cached = {"use_cache": False} if hasattr(model.config, "use_cache") else {}
+        output = model(input_ids=ids, labels=labels, **cached)
     output.logits.register_hook(lambda gradient: marks.enter("backward"))
     output.loss.backward()
     gc.collect()
@@ -105,7 +125,7 @@ def step(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     marks.enter("done")
-    base.loss_function = whole_loss
+    base.loss_function, functional.cross_entropy = whole_loss, cross_entropy
     del output
     gc.collect()
     return {name: marks.largest.get(name, 0) for name in PHASES}

@@ -10,6 +10,7 @@ from ...messages import Message
 from .. import optimizer as optimizers
 from ..requests import TrainingRequest
 from . import layers  # noqa: F401  (signs up every rule)
+from .layers import is_text
 from .lowering import RULES
 
 FOLLOWED = frozenset(kind.__name__ for kind in RULES) | {"Hold"}
@@ -56,6 +57,11 @@ def notes(request: TrainingRequest) -> Iterator[Message]:
         yield Message("training_attention_eager", {"attention": request.attention})
     if left_out:
         yield Message("training_left_out", {"kinds": left_out})
+    described = request.model.architecture
+    if not all(map(is_text, described.sections)):
+        yield Message("training_text_batches")
+    if described.notes.get("kind") == "encoder_decoder":
+        yield Message("training_source_length", {"length": request.sequence_length})
     if request.compile:
         yield Message("training_compiled")
     if request.mixed_precision == "fp8":

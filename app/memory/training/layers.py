@@ -6,13 +6,17 @@ forward and of its backward, and the gradients of its parameters that stay.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from ...architecture.operations import Axis
 from ...architecture.sections import Section
 from . import attention, elementwise, experts, linears, norms, scans  # noqa: F401  (sign up their rules)
 from .lowering import Lowering
 from .mode import Mode
 from .sizes import coefficients, dominates
 from .tape import Moment, Walk
+
+OF_PICTURES: Final = frozenset({Axis.PATCHES, Axis.IMAGES, Axis.IMAGE_TOKENS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,19 @@ def places(sections: Sequence[Section], mode: Mode, span: Span = WHOLE) -> Itera
     reached = not span.first and mode.adapters is None and span.start > mode.trained_from
     reached = reached or (not span.first and mode.adapters is not None)
     for layer, section in enumerate_layers(sections):
-        if not span.holds(section, layer):
+        if not span.holds(section, layer) or not is_text(section):
             continue
         trained = mode.adapters is None and is_trained(section, layer, mode)
         yield Place(section, trained, reached)
         adapted = mode.adapters is not None and "{}" in section.template
         leaf = mode.leaf_inputs and section.component == "embedding"
         reached = reached or trained or adapted or leaf
+
+
+def is_text(section: Section) -> bool:
+    """Whether a block works on text; towers and their projectors stand still in batches of text alone."""
+    tensors = (tensor for op in section.block.operations for tensor in (*op.inputs, *op.outputs))
+    return not any(tensor.axis in OF_PICTURES for tensor in tensors)
 
 
 def is_trained(section: Section, layer: int | None, mode: Mode) -> bool:

@@ -23,7 +23,7 @@ def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     tape = low.run()
     logits = low.values[place.section.block.operations[-1].output.id]
     split = len(tape.nodes)
-    wide = tape.cast(logits, 4)
+    wide = tape.cast(logits, 4) if mode.wide_loss else logits
     if mode.kernels.wide_output:
         logits, split = wide, len(tape.nodes)
     probabilities = tape.unary(wide, saves="output")

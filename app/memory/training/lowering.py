@@ -133,9 +133,14 @@ class Lowering:
         """The value of a tensor; one that nothing here made comes from another block."""
         found = self.values.get(tensor.id)
         if found is None:
-            found = self.tape.input(self.count(tensor), self.entering, grad=self.reached)
+            make = self.tape.shared if self._is_shared(tensor) else self.tape.input
+            found = make(self.count(tensor), self.entering, grad=self.reached)
             self.values[tensor.id] = found
         return found
+
+    def _is_shared(self, tensor: Tensor) -> bool:
+        """Whether all blocks read the same tensor: the encoder's output, in front of cross-attention."""
+        return tensor.axis is Axis.SOURCE and self.section.component == "decoder"
 
     def count(self, tensor: Tensor, *, cut: bool = False) -> int:
         """Elements of a tensor on this rank: `cut` by tensor parallelism, else whole, or its share of the

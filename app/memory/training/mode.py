@@ -91,6 +91,7 @@ class Mode:
     trained_from: int = 0  # layers before this one are frozen; embeddings too, if above 0
     accumulating: bool = False
     fused_loss: bool = False
+    wide_loss: bool = True  # logits are cast to float32 first (causal models of transformers)
     leaf_inputs: bool = False  # a frozen embedding's output is made a leaf that gets a gradient
     layout: Layout = field(default_factory=Layout)
     sequence_parallel: bool = False

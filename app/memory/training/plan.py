@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...architecture.operations import Attention, Rotary
+from ...architecture.operations import Attention, Axis, Linear, Rotary
 from ...architecture.sections import Section
 from .layers import Cost, Place, measure, undominated
 from .loss import measure_head
+from .lowering import rows_of
 from .mode import Mode
 from .pipeline import has_tied_head
 from .sharding import NO_BUFFERS, Buffers
@@ -75,7 +76,8 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
     """The moments of one step of these blocks."""
     costs = _costs(rows, mode)
     sections = tuple(place.section for place in rows)
-    base = IDS + _tables(sections, mode)
+    source = _source(sections, mode)
+    base = IDS + _tables(sections, mode) + source
     held = max((cost.held for cost in costs), default=0)
     forward: list[Moment] = []
     loss: list[Moment] = []
@@ -94,7 +96,8 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
             if sections[index].component == "embedding":
                 start = IDS
                 backward.extend(_meeting(cost, start + held, done) if tied else ())
-            backward.extend(_moved(cost.backward, start + after_head, done, after_it))
+            summed = source if sections[index].component == "decoder" else 0  # the gradient of `source`
+            backward.extend(_moved(cost.backward, start + after_head, done, after_it + summed))
         done += behind.size(cost.gradients)
     return Plan(
         _instants(forward),
@@ -157,6 +160,20 @@ def _instants(moments: Sequence[Moment]) -> tuple[Instant, ...]:
         Instant(coefficients(m.total), coefficients(m.kept), coefficients(m.gradients))
         for m in undominated(moments)
     )
+
+
+def _source(sections: Sequence[Section], mode: Mode) -> int:
+    """The encoder's output, which every cross-attention reads."""
+    widths = (
+        tensor.width
+        for section in sections
+        if section.component == "decoder"
+        for op in section.block.operations
+        for tensor in op.inputs
+        if tensor.axis is Axis.SOURCE and isinstance(op, Linear)
+    )
+    item = mode.weight_item if mode.autocast else mode.compute_item
+    return max(widths, default=0) * item * rows_of(Axis.SOURCE)
 
 
 def _tables(sections: Sequence[Section], mode: Mode) -> int:

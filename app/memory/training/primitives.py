@@ -26,6 +26,10 @@ class Recorder(Tape):
         """A table that all layers share (cosines, masks), counted elsewhere."""
         return Value(Storage(count * item, resident=True), count, item, False)
 
+    def shared(self, count: int, item: int, *, grad: bool) -> Value:
+        """A tensor that many tapes read; it and the sum of its gradients are counted elsewhere."""
+        return Value(Storage(count * item, resident=True), count, item, grad)
+
     def weight(self, elements: int, item: int, *, trained: bool) -> Value:
         """A parameter."""
         return Value(Storage(elements * item, resident=True), elements * ONE, item, trained, parameter=True)

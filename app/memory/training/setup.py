@@ -163,6 +163,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         trained_from=first_trained(request.model.architecture, request.trainable_parameters),
         accumulating=request.gradient_accumulation_steps > 1 or recipe.buffered,
         fused_loss=request.fused_cross_entropy or (request.framework == "torchtitan" and request.compile),
+        wide_loss=request.model.architecture.notes.get("kind") not in ("encoder", "encoder_decoder"),
         leaf_inputs=request.gradient_checkpointing != "none" and request.framework in OVER_TRANSFORMERS,
         layout=layout,
         sequence_parallel=request.sequence_parallel,
