@@ -2,6 +2,8 @@
 
 Every face (HTTP, command line, Python) goes through these functions, so all of them give the same answer.
 Values are those that the schemas accept: canonical names, right types, unknown fields refused.
+
+Speed, plans and logs are imported when first asked for: a command line answers one question and pays for one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +19,10 @@ from .memory.inference import estimate_inference
 from .memory.requests import InferenceRequest, TrainingRequest
 from .memory.training import estimate_training
 from .messages import Language
-from .performance.inference import estimate_performance
-from .performance.training import estimate_training_performance
-from .plan_answer import render_plan
-from .plan_questions import plan_question
 from .questions import Question, inference_question, training_question
-from .recommendation import recommend
 from .registry.hub import HubClient
 from .registry.models import ModelEntry, select
 from .settings import Settings
-from .speed_answer import render_speed, speed_summary
-from .speed_questions import speed_question
-from .training_speed_answer import render_training_speed, training_speed_summary
-from .training_speed_question import training_speed_question
-from .validation import validate_log
-from .whole_estimate import whole_estimate
 
 Calculation = Literal["inference", "training"]
 Values = Mapping[str, Any]
@@ -86,6 +77,8 @@ class Service:
 
     def validate_log(self, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/validate/log`."""
+        from .validation import validate_log
+
         given = {name: value for name, value in values.items() if name != "log"}
         answer, warnings = validate_log(values["log"], given, self.lookup)
         return {**answer, "warnings": [warning(message, language) for message in warnings]}
@@ -103,6 +96,9 @@ class Service:
         language: Language = "en",
     ) -> Answer:
         """The answer of `POST /api/performance/compare`, as `compare`."""
+        from .speed_answer import speed_summary
+        from .training_speed_answer import training_speed_summary
+
         results: list[Answer] = []
         for configuration in configurations:
             try:
@@ -116,6 +112,10 @@ class Service:
 
     def recommend(self, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/recommend`; raises `DomainError`."""
+        from .plan_answer import render_plan
+        from .plan_questions import plan_question
+        from .recommendation import recommend
+
         question = plan_question(values, self.lookup)
         found = recommend(question)
         style = Style(language, values.get("unit", "GB"), bool(values.get("explain", True)))
@@ -126,6 +126,8 @@ class Service:
 
     def whole(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/v1/inference/estimate` or `/training/estimate`; raises `DomainError`."""
+        from .whole_estimate import whole_estimate
+
         return whole_estimate(
             calculation,
             values,
@@ -205,6 +207,10 @@ class Service:
         style = Style(language, values.get("unit", "GB"), explain)
         if calculation == "training":
             return self._timed_training(values, style)
+        from .performance.inference import estimate_performance
+        from .speed_answer import render_speed
+        from .speed_questions import speed_question
+
         question = speed_question(values, self.lookup)
         found = estimate_performance(question.request)
         parameters = {**question.parameters, "explain": explain}
@@ -212,6 +218,10 @@ class Service:
         return render_speed(model, found, parameters, style, question.warnings)
 
     def _timed_training(self, values: Values, style: Style) -> Answer:
+        from .performance.training import estimate_training_performance
+        from .training_speed_answer import render_training_speed
+        from .training_speed_question import training_speed_question
+
         question = training_speed_question(values, self.lookup)
         training = question.request.training
         found = estimate_training_performance(question.request)
@@ -233,6 +243,22 @@ class Service:
         except DomainError:
             return None
         return needed_bytes(estimate)
+
+
+def import_everything() -> None:
+    """Import what a first question would; a server does so before it forks, so that workers share it."""
+    from . import (  # noqa: F401
+        plan_answer,
+        plan_questions,
+        recommendation,
+        speed_answer,
+        speed_questions,
+        training_speed_answer,
+        training_speed_question,
+        validation,
+        whole_estimate,
+    )
+    from .performance import inference, training  # noqa: F401
 
 
 def _with_tensors(answer: Answer, entry: ModelEntry, query: Values) -> Answer:

@@ -3,7 +3,7 @@
 from flask import Flask
 from flask_cors import CORS
 
-from ..service import Service
+from ..service import Service, import_everything
 from ..settings import Settings, read_settings
 from ..version import VERSION
 from ..web import blueprint as page
@@ -17,6 +17,7 @@ from .traffic import log_as_json, watch_traffic
 def create_app(settings: Settings | None = None) -> Flask:
     """The service as one WSGI application; settings come from the environment unless given."""
     settings = settings or read_settings()
+    import_everything()
     app = Flask("llm_estimate", static_folder=None)
     app.config.update(openapi_options(VERSION), MAX_CONTENT_LENGTH=LARGEST_BODY)
     app.json.sort_keys = False  # type: ignore[attr-defined]
