@@ -28,6 +28,7 @@ def heads(c: Config, *, decodes: bool) -> Heads:
         causal=decodes,
         cached=decodes,
         score_bias=True,
+        float32_softmax=False,
         dropout=c.number("dropout_rate", 0.0),
     )
 
@@ -141,7 +142,7 @@ def t5(c: Config, m: ModelBuilder) -> None:
         ("LocalSelfAttention" if local else "TransientGlobalSelfAttention") if is_long else "SelfAttention"
     )
     feed, every = feed_forward(c, "DenseReluDense"), c.model_type == "umt5"
-    head_tied = c.flag("tie_word_embeddings", True) if c.model_type == "t5" else True
+    head_tied = c.flag("tie_word_embeddings", True) if c.model_type == "t5" else c.model_type != "pop2piano"
     m.notes["kind"] = "encoder_decoder"
     shared_embedding(c, m, tied=True)
     with m.component("encoder"), m.prefix("encoder"):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ...architecture.operations import Attention
 from .lowering import Lowering, rule
-from .sizes import PAIRS, TOKENS
+from .sizes import PAIRS, SQUARE, TOKENS
 from .tape import Flow, Node, Storage, Value
 
 
@@ -60,7 +60,7 @@ def implementation(low: Lowering, op: Attention, shape: Shape) -> str:
 
 def masked(low: Lowering, op: Attention) -> bool:
     """Whether a mask of all pairs is handed to the kernel."""
-    if low.mode.attention != "sdpa" or not op.causal:
+    if low.mode.attention != "sdpa" or not (op.causal or op.bias):
         return False
     reach = op.window or op.chunk
     return low.mode.kernels.mask or op.bias or (reach is not None and reach in low.mode.exceeded)
@@ -74,7 +74,8 @@ def kernel(low: Lowering, op: Attention, shape: Shape, q: Value, k: Value, v: Va
         k, v = repeat(low, k, shape, shape.key_dim), repeat(low, v, shape, shape.value_dim)
     keeps = [q.storage, k.storage, v.storage, Storage(4 * shape.heads * TOKENS)]
     if has_mask:
-        keeps.append(Storage(q.item * PAIRS))
+        # positions' biases are one matrix for each head, shared by the batch
+        keeps.append(Storage(q.item * (shape.heads * SQUARE if op.bias else PAIRS)))
     workspace = (
         4 * (shape.heads * shape.key_dim + shape.heads) * TOKENS if low.mode.kernels.flash_workspace else 0
     )
