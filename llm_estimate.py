@@ -32,7 +32,9 @@ def _run() -> None:
     if importlib.util.find_spec("click") is None or importlib.util.find_spec("marshmallow") is None:
         python = _ROOT / ".venv" / "bin" / "python"
         if not python.exists() or Path(sys.prefix) == python.parents[1]:
-            sys.exit("llm-estimate needs its dependencies: run `make serve` once, or `pip install -e .` here.")
+            sys.exit(
+                "llm-estimate needs its dependencies: run `make serve` once, or `pip install -e .` here."
+            )
         os.execv(python, [str(python), *sys.argv])  # noqa: S606
     from llm_estimate.cli.main import main
 

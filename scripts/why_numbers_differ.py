@@ -125,8 +125,8 @@ def cases(client: FlaskClient, models: ModelRegistry) -> Iterator[Case]:
         "GiB",
         f"torch peak memory increase in a {SWEEP}",
         "The peak that vLLM profiles is mostly its sampler's: logits of `max_num_seqs` sequences over the "
-        "whole vocabulary in several copies. Weights do not enter: Qwen3-0.6B peaked at 5.56 GiB over 1.12 GiB of "
-        "weights in vLLM 0.11.",
+        "whole vocabulary in several copies. Weights do not enter: Qwen3-0.6B peaked at 5.56 GiB over 1.12 "
+        "GiB of weights in vLLM 0.11.",
     )
     small = estimate(client, model_name="Qwen3-0.6B", backend_version="0.11", gpu_memory_utilization=0.9,
                      batch_size=1, sequence_length=16384)  # fmt: skip

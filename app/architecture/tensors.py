@@ -63,7 +63,9 @@ def count(sections: Iterable[Section]) -> ParameterCount:
         by_component[section.component] = by_component.get(section.component, 0) + size
         idle += _idle(section) * section.copies
         if section.component == "embedding":
-            embedding += section.copies * sum(p.size for p in own_parameters(section) if p.role is Role.EMBEDDING)
+            embedding += section.copies * sum(
+                p.size for p in own_parameters(section) if p.role is Role.EMBEDDING
+            )
     total = sum(by_component.values())
     return ParameterCount(total, total - idle, embedding, by_component)
 

@@ -7,6 +7,7 @@
 
 Names are paths inside the block; `scope` prefixes them as modules nest.
 """
+
 from collections.abc import Sequence
 
 from .modules import Modules

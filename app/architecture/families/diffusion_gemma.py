@@ -15,7 +15,6 @@ from .gemma4 import layers_of, stack
 from .gemma_vision import to_text
 from .registry import body, family, softcap
 
-
 Kind = TypeVar("Kind", bound=Operation)
 
 
@@ -27,7 +26,7 @@ def diffusion_gemma_text(c: Config, m: ModelBuilder) -> None:
 
 
 def on_canvas(section: Section, ties: bool) -> Section:
-    """The same layer over the canvas: its own tokens both ways and the prompt's, of which it keeps nothing."""
+    """The same layer over the canvas: its own tokens both ways and the prompt's; it keeps nothing of these."""
     found = [on_source(op, ties) for op in section.block.operations]
     operations: list[Operation] = []
     for op in found:

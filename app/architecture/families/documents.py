@@ -126,7 +126,9 @@ def granite4_vision(c: Config, m: ModelBuilder) -> None:
     if pairs is None:
         raise c.wrong("deepstack_layer_map", "config_missing", model_type=c.model_type)
     if len(pairs) > MOST_PROJECTORS:
-        raise c.wrong("deepstack_layer_map", "config_out_of_range", value=len(pairs), least=0, most=MOST_PROJECTORS)
+        raise c.wrong(
+            "deepstack_layer_map", "config_out_of_range", value=len(pairs), least=0, most=MOST_PROJECTORS
+        )
     for name, count in (("layerwise_projectors", len(pairs)), ("spatial_projectors", 4)):
         for i in range(count):
             with m.prefix(f"model.{name}.{i}"):

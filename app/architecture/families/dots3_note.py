@@ -71,9 +71,7 @@ def vision(c: Config, m: ModelBuilder) -> None:
         x = t.add(x, mixed)
         normed = t.norm("norm2", x)
         if not count:
-            return t.add(
-                x, gated(t, normed, c.inner, activation=activation(c), bias=c.flag("mlp_bias"))
-            )
+            return t.add(x, gated(t, normed, c.inner, activation=activation(c), bias=c.flag("mlp_bias")))
         return t.add(
             x,
             sparse(

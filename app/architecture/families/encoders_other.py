@@ -1,4 +1,4 @@
-"""Encoders of another shape: Funnel pools its tokens, Perceiver reads them into latents, LUKE knows entities."""
+"""Encoders of another shape: Funnel pools tokens, Perceiver reads them into latents, LUKE knows entities."""
 
 from functools import partial
 
@@ -10,7 +10,6 @@ from ..builder import ModelBuilder
 from ..config import Config, fail
 from ..operations import Axis, Role, Tensor
 from ..trace import Trace, column, row
-from .bert import pool
 from .encoders import bert_like, named, sign_up
 from .florence import stages
 from .registry import family
@@ -113,9 +112,7 @@ def luke_head(c: Config, m: ModelBuilder) -> None:
         t.unused_linear("decoder", width, rows, tied=c.tied)
 
     with m.prefix("lm_head"):
-        m.head(
-            "decoder", c.hidden, c.vocab, tied=False, bias=not c.tied, before=transform, beside="bias"
-        )
+        m.head("decoder", c.hidden, c.vocab, tied=False, bias=not c.tied, before=transform, beside="bias")
     m.single("head", entities, name="entity_predictions")
 
 

@@ -37,7 +37,9 @@ def modernvbert(c: Config, m: ModelBuilder) -> None:
     text = connect(c, m, None)
 
     def dense(t: Trace) -> Tensor:
-        x = t.linear("dense", t.input(text.hidden), text.hidden, bias=text.flag("classifier_bias"), role=Role.OTHER)
+        x = t.linear(
+            "dense", t.input(text.hidden), text.hidden, bias=text.flag("classifier_bias"), role=Role.OTHER
+        )
         x = t.elementwise(text.text("classifier_activation", "gelu"), x)
         return t.norm("norm", x, style="layer", bias=text.flag("norm_bias"))
 
@@ -66,7 +68,9 @@ def exclusive(t: Trace, x: Tensor, shape: Heads, *, bias: bool, values: bool) ->
         q = t.linear("q_proj", x, shape.query_width, bias=bias, split=column(shape.heads))
         k = t.linear("k_proj", x, shape.key_width, bias=bias, split=kv_split)
         v = t.linear("v_proj", x, shape.value_width, bias=bias, split=kv_split)
-        q, k = (t.norm(f"{n}_norm", y, style="rms_plain", width=shape.head_dim) for n, y in (("q", q), ("k", k)))
+        q, k = (
+            t.norm(f"{n}_norm", y, style="rms_plain", width=shape.head_dim) for n, y in (("q", q), ("k", k))
+        )
         q, k = turn(t, q, k, shape)
         if values:
             v = t.add(v, t.input(shape.value_width))
@@ -81,7 +85,9 @@ def exclusive(t: Trace, x: Tensor, shape: Heads, *, bias: bool, values: bool) ->
 def neomme_layers(c: Config, m: ModelBuilder) -> None:
     """Local layers turned whole, global ones in part; the first and last global one read token values."""
     last = c.layers - 1
-    usual = ["full_attention" if not (i + 1) % 6 or i == last else "sliding_attention" for i in range(c.layers)]
+    usual = [
+        "full_attention" if not (i + 1) % 6 or i == last else "sliding_attention" for i in range(c.layers)
+    ]
     types = kinds(c, "layer_types", usual, ("full_attention", "sliding_attention"))
     everywhere = [i for i, kind in enumerate(types) if kind == "full_attention"]
     if not everywhere:

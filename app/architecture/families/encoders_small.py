@@ -28,9 +28,7 @@ def conv_attention(t: Trace, x: Tensor, c: Config, shape: Heads) -> Tensor:
     kernel, width, split = c.size("conv_kernel_size"), shape.query_width, column(shape.heads)
     with t.scope("attention"):
         with t.scope("self"):
-            q, k, v = (
-                t.linear(name, x, width, bias=True, split=split) for name in ("query", "key", "value")
-            )
+            q, k, v = (t.linear(name, x, width, bias=True, split=split) for name in ("query", "key", "value"))
             with t.scope("key_conv_attn_layer"):
                 mixed = t.convolution("depthwise", x, x.width, kernel=(kernel,), groups=x.width, bias=False)
                 mixed = t.convolution("pointwise", mixed, width, kernel=(1,), bias=False)
@@ -67,16 +65,17 @@ def convbert_body(c: Config, m: ModelBuilder) -> None:
     m.stack(c.layers, layer, width=c.hidden, name="encoder.layer.{}")
 
 
-sign_up(
-    "convbert", "convbert", convbert_body, lambda c, m: electra_head(c, m, c.size("embedding_size"))
-)
+sign_up("convbert", "convbert", convbert_body, lambda c, m: electra_head(c, m, c.size("embedding_size")))
 
 
 def mobile_norm(c: Config, t: Trace, name: str, x: Tensor) -> Tensor:
     """A LayerNorm or, as published, a mere scale and shift of every channel."""
     if c.text("normalization_type") == "layer_norm":
         return t.norm(name, x, style="layer")
-    t.hold(t.parameter(f"{name}.weight", (x.width,), Role.NORM), t.parameter(f"{name}.bias", (x.width,), Role.NORM))
+    t.hold(
+        t.parameter(f"{name}.weight", (x.width,), Role.NORM),
+        t.parameter(f"{name}.bias", (x.width,), Role.NORM),
+    )
     return t.elementwise("scale", x)
 
 
@@ -117,7 +116,9 @@ def mobilebert_body(c: Config, m: ModelBuilder) -> None:
     if c.heads > narrow:
         raise c.wrong("num_attention_heads", "config_not_divisible", value=c.heads, of=narrow)
     if blocks > MOST_BLOCKS:
-        raise c.wrong("num_feedforward_networks", "config_out_of_range", value=blocks, least=1, most=MOST_BLOCKS)
+        raise c.wrong(
+            "num_feedforward_networks", "config_out_of_range", value=blocks, least=1, most=MOST_BLOCKS
+        )
     shape = Heads(c.heads, c.heads, narrow // c.heads, rotary_dim=0, causal=False, cached=False,
                   float32_softmax=False, dropout=c.number("attention_probs_dropout_prob", 0.0))  # fmt: skip
     gathered = width * (3 if c.flag("trigram_input") else 1)
@@ -162,9 +163,7 @@ def mobilebert_head(c: Config, m: ModelBuilder) -> None:
         return near
 
     with m.prefix("cls.predictions"):
-        m.head(
-            "decoder", width, c.vocab, tied=c.tied, bias=not c.tied, before=transform, beside="bias"
-        )
+        m.head("decoder", width, c.vocab, tied=c.tied, bias=not c.tied, before=transform, beside="bias")
 
 
 sign_up("mobilebert", "mobilebert", mobilebert_body, mobilebert_head)
@@ -250,7 +249,13 @@ def ibert_body(c: Config, m: ModelBuilder) -> None:
     def attention(t: Trace, x: Tensor) -> Tensor:
         with t.scope("self"):
             q, k, v = (whole_linear(t, name, x, c.hidden) for name in ("query", "key", "value"))
-            kept = ("query_activation", "key_activation", "value_activation", "output_activation", "softmax.act")
+            kept = (
+                "query_activation",
+                "key_activation",
+                "value_activation",
+                "output_activation",
+                "softmax.act",
+            )
             for name in kept:
                 observed(t, name)
             mixed = attend(t, q, k, v, shape)

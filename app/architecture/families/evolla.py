@@ -70,7 +70,9 @@ def resampler(c: Config, m: ModelBuilder, width: int) -> None:
         seen = t.norm("norm_media", t.input(width, Axis.SOURCE), style="layer")
         x = t.norm("norm_latents", x, style="layer")
         q = t.linear("to_q", x, shape.query_width)
-        k, v = t.split(t.linear("to_kv", t.add(x, seen), 2 * shape.key_width), shape.key_width, shape.key_width)
+        k, v = t.split(
+            t.linear("to_kv", t.add(x, seen), 2 * shape.key_width), shape.key_width, shape.key_width
+        )
         return t.linear("to_out", attend(t, q, k, v, shape), width)
 
     def layer(t: Trace, x: Tensor) -> Tensor:

@@ -101,9 +101,7 @@ def glm5_next_text(c: Config, m: ModelBuilder) -> None:
     def layer(t: Trace, x: Tensor, kind: str, indexes: bool, sparse: bool) -> Tensor:
         mixed, feed = mixer(kind, indexes), deepseek_experts(c) if sparse else dense(c)
         x = connected(t, x, streams, "attn_hc", lambda t, y: mixed(t, t.norm("input_layernorm", y)))
-        return connected(
-            t, x, streams, "ffn_hc", lambda t, y: feed(t, t.norm("post_attention_layernorm", y))
-        )
+        return connected(t, x, streams, "ffn_hc", lambda t, y: feed(t, t.norm("post_attention_layernorm", y)))
 
     m.embed("embed_tokens", c.vocab, c.hidden)
     m.single("embedding", lambda t: spread(t, t.input(c.hidden), streams))

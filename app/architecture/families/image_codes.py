@@ -31,7 +31,11 @@ def block_count(c: Config) -> int:
 def chameleon_encoder(t: Trace, c: Config, factors: list[int]) -> None:
     """Down: attention at the resolutions that are listed, and in the middle."""
     base, attends = c.size("base_channels"), c.text("attn_type", "none") == "vanilla"
-    listed, resolution, width = c.items("attn_resolutions") or [], c.size("resolution"), c.size("base_channels")
+    listed, resolution, width = (
+        c.items("attn_resolutions") or [],
+        c.size("resolution"),
+        c.size("base_channels"),
+    )
     convolve(t, "conv_in", c.size("in_channels"), base)
     for level, factor in enumerate(factors):
         for i in range(block_count(c)):
@@ -120,7 +124,8 @@ def temporal_block(t: Trace, name: str, width: int) -> None:
 def level_norm(t: Trace, name: str, width: int, codes: int) -> None:
     """A group norm; where it is led by `codes`, they make its scale and shift."""
     if not codes:
-        return group_norm(t, name, width)
+        group_norm(t, name, width)
+        return
     with t.scope(name):
         group_norm(t, "norm_layer", width)
         convolve(t, "conv_y", codes, width, 1)

@@ -1,6 +1,7 @@
 """Inkling 1: pictures folded step by step into one token a patch, sound as sums of embedded mel values."""
 
 from functools import partial
+from itertools import pairwise
 from math import ceil, log
 
 from ..builder import ModelBuilder
@@ -69,10 +70,7 @@ def plan(c: Config) -> list[Scale]:
     most = log(c.size("patch_size") ** 2 * c.size("temporal_patch_size") * c.size("num_channels"))
     sizes = [log(frames * side * side) for frames, side, _ in found]
     costs = [[abs(most * i / layers - size) for size in sizes] for i in range(layers + 1)]
-    if layers >= len(found):
-        chosen = [row.index(min(row)) for row in costs]
-    else:
-        chosen = rising(costs)
+    chosen = [row.index(min(row)) for row in costs] if layers >= len(found) else rising(costs)
     chosen[0], chosen[-1] = 0, len(found) - 1
     return [found[i] for i in chosen]
 
@@ -105,7 +103,7 @@ def inkling_vision(c: Config, m: ModelBuilder) -> None:
         x = t.linear("projection", t.input(start[2] * folded, Axis.PATCHES), made)
         return x if is_last else t.elementwise("gelu", t.norm("layer_norm", x))
 
-    for i, (start, end) in enumerate(zip(steps[:-1], steps[1:], strict=True)):
+    for i, (start, end) in enumerate(pairwise(steps)):
         write = partial(layer, start=start, end=end, is_last=i == c.layers - 1)
         m.single("vision", write, name=f"encoder_layers.{i}")
     m.single("vision", lambda t: t.norm("final_norm", t.input(out, Axis.IMAGE_TOKENS)))

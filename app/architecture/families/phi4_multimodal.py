@@ -56,7 +56,11 @@ def see(c: Config, m: ModelBuilder) -> None:
 
 def stem(c: Config, t: Trace) -> Tensor:
     """Frames normalised, then halved by convolutions, all but the first of them separable."""
-    bins, wide, halvings = c.size("input_size"), c.size("nemo_conv_channels"), int(log2(c.size("time_reduction")))
+    bins, wide, halvings = (
+        c.size("input_size"),
+        c.size("nemo_conv_channels"),
+        int(log2(c.size("time_reduction"))),
+    )
     with t.scope("encoder_embedding"):
         t.hold(*(t.parameter(f"global_{name}", (bins,), buffer=True) for name in ("mean", "invstd")))
     act = c.text("nemo_activation")
@@ -115,7 +119,8 @@ def hear(c: Config, m: ModelBuilder) -> None:
         with m.component("audio"), m.prefix("encoder"):
             m.single("audio", partial(stem, audio))
             m.single(
-                "audio", lambda t: held(t, "relative_attention_bias_layer.bias_values.weight", buckets, audio.heads)
+                "audio",
+                lambda t: held(t, "relative_attention_bias_layer.bias_values.weight", buckets, audio.heads),
             )
             m.stack(
                 audio.count("num_blocks"), partial(conformer_layer, c=audio), width=audio.hidden,

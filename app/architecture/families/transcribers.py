@@ -21,10 +21,14 @@ MOST_STEPS = 16  # convolutions that halve the frames
 
 def subsampling(c: Config, t: Trace) -> Tensor:
     """Convolutions that halve the frames, all but the first of them separable."""
-    wide, side, stride = (c.size(f"subsampling_conv_{name}") for name in ("channels", "kernel_size", "stride"))
+    wide, side, stride = (
+        c.size(f"subsampling_conv_{name}") for name in ("channels", "kernel_size", "stride")
+    )
     steps = int(log2(c.size("subsampling_factor")))
     if steps > MOST_STEPS:
-        raise c.wrong("subsampling_factor", "config_out_of_range", value=2**steps, least=1, most=2**MOST_STEPS)
+        raise c.wrong(
+            "subsampling_factor", "config_out_of_range", value=2**steps, least=1, most=2**MOST_STEPS
+        )
     kernel = (side, side)
     x = t.elementwise("relu", t.convolution("layers.0", t.input(1, Axis.SOURCE), wide, kernel=kernel))
     for i in range(steps - 1):
@@ -117,9 +121,7 @@ def decoder(c: Config, m: ModelBuilder, source: int, *, learned: bool, projects:
     m.hidden_size, m.vocab_size = c.hidden, c.vocab
     m.single("embedding", embed)
     if projects:
-        m.single(
-            "projector", lambda t: t.linear("proj", t.input(source, Axis.SOURCE), c.hidden, bias=True)
-        )
+        m.single("projector", lambda t: t.linear("proj", t.input(source, Axis.SOURCE), c.hidden, bias=True))
     m.stack(c.layers, lambda t, x: halves(t, x, parts, pre=True), width=c.hidden)
     m.final_norm("norm", c.hidden, style="layer")
 
