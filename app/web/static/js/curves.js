@@ -28,7 +28,7 @@ export function followCurves(answer) {
   clearTimeout(timer);
   drop("curve-speed");
   if (!answer || state.mode === "compare") return;
-  timer = setTimeout(() => load(answer), 30);
+  timer = setTimeout(() => load(answer), 80);
 }
 
 async function load(answer) {
@@ -97,7 +97,7 @@ export function curves(answer, width) {
   const points = memory.name === name ? memory.points : [];
   if (points.length < 2) return [switches, h("p", { class: "empty" }, t("curve.waiting"))];
   const caption = t(`curve.caption_${name}`);
-  const rows = points.map((point) => [count(point.value), bytes(total(point.answer), unit()), point.answer.fit ? t(point.answer.fit.fits ? "state.fits" : "state.over") : "—"]);
+  const rows = points.map((point) => [h("button", { type: "button", class: "link", "data-act": "set", "data-arg": `${name}=${point.value}` }, count(point.value)), bytes(total(point.answer), unit()), point.answer.fit ? t(point.answer.fit.fits ? "state.fits" : "state.over") : "—"]);
   return [switches, figure("curve", caption, draw(answer, points, width, name, caption), table([t(`field.${name}`), t("timeline.memory"), t("gpus.fits")], rows)),
     speed.name === name && speed.points.length > 1 ? speedFigure(answer, width, name) : null];
 }
@@ -115,8 +115,7 @@ function draw(answer, points, width, name, caption) {
   return chart(width, HEIGHT, caption, axis(high, width, y), below(points, width, x, HEIGHT), band(points, x, y),
     s("path", { class: "curve", d: path(points, (point) => total(point.answer), x, y) }),
     limit && limit <= high ? limitLine(limit, width, y) : null, crossing(answer, name, x, y, points, limit),
-    points.map((point) => s("circle", { class: `dot${point.value === now ? " now" : ""}`, cx: x(point.value), cy: y(total(point.answer)), r: point.value === now ? 6 : 3.5, tabindex: 0, role: "button",
-      "aria-label": `${t(`field.${name}`)} ${count(point.value)}: ${bytes(total(point.answer), unit())}`, "data-act": "set", "data-arg": `${name}=${point.value}` }, s("title", {}, `${count(point.value)}: ${bytes(total(point.answer), unit())}`))));
+    points.map((point) => s("circle", { class: `dot${point.value === now ? " now" : ""}`, cx: x(point.value), cy: y(total(point.answer)), r: point.value === now ? 6 : 3.5, "data-act": "set", "data-arg": `${name}=${point.value}` }, s("title", {}, `${count(point.value)}: ${bytes(total(point.answer), unit())}`))));
 }
 
 const path = (points, of, x, y) => points.map((point, index) => `${index ? "L" : "M"}${x(point.value)} ${y(of(point))}`).join("");

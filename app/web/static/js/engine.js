@@ -31,6 +31,7 @@ let slow = 0;
 
 /** Ask for the state as it is now. */
 export function refresh() {
+  for (const channel of ["speed", "curve", "curve-speed", "fixes", "gpus"]) drop(channel);
   clearTimeout(asked);
   asked = setTimeout(run, 0);
 }
