@@ -164,8 +164,8 @@ def cases(client: FlaskClient, models: ModelRegistry) -> Iterator[Case]:
         5.38,
         "GiB",
         f"weights of Meta-Llama-3.1-8B-Instruct-quantized.w4a16 in a {SWEEP}",
-        "Scales and zero points come on top of the four bits, and embeddings, head and norms stay 16-bit: with "
-        "a vocabulary of 128,256 those are 2.1 GB by themselves.",
+        "Scales and zero points come on top of the four bits, and embeddings, head and norms stay 16-bit: "
+        "with a vocabulary of 128,256 those are 2.1 GB by themselves.",
     )
 
 

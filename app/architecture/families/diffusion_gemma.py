@@ -26,7 +26,7 @@ def diffusion_gemma_text(c: Config, m: ModelBuilder) -> None:
 
 
 def on_canvas(section: Section, ties: bool) -> Section:
-    """The same layer over the canvas: its own tokens both ways and the prompt's; it keeps nothing of these."""
+    """The same layer over the canvas: its own tokens both ways and the prompt's; it keeps none of these."""
     found = [on_source(op, ties) for op in section.block.operations]
     operations: list[Operation] = []
     for op in found:
