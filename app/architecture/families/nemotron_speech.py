@@ -2,25 +2,38 @@
 
 from functools import partial
 
-from ..blocks.attention import Heads, grouped
+from ..blocks.attention import Heads, attend, turn
 from ..blocks.feed_forward import plain
 from ..blocks.residual import pre_norm
 from ..blocks.vision import held
 from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Tensor
-from ..trace import Trace
+from ..trace import Trace, column, row
 from .composite import language, tower
 from .composite import see as hear
 from .registry import family
 
 
+def speech_attention(t: Trace, x: Tensor, shape: Heads, normed: bool) -> Tensor:
+    """No biases but the output's. The library makes as many values as queries, whatever the keys."""
+    queries, keys = column(shape.heads), column(shape.kv_heads, replicate=True)
+    with t.scope("self_attn"):
+        q = t.linear("q_proj", x, shape.query_width, split=queries)
+        k = t.linear("k_proj", x, shape.key_width, split=keys)
+        v = t.linear("v_proj", x, shape.query_width, split=queries)
+        if normed:
+            q, k = (
+                t.norm(f"{name}_norm", y, style="layer", width=shape.head_dim)
+                for name, y in (("q", q), ("k", k))
+            )
+        q, k = turn(t, q, k, shape)
+        return t.linear("o_proj", attend(t, q, k, v, shape), x.width, bias=True, split=row(shape.heads))
+
+
 def speech_layers(c: Config, m: ModelBuilder, *, normed: bool) -> None:
     """Rotary layers between two norms; heads of query and key may be `normed`."""
-    shape = Heads.of(c, causal=False, cached=False)
-    attention = partial(
-        grouped, shape=shape, bias=False, out_bias=True, qk_norm="head" if normed else None, qk_style="layer"
-    )
+    attention = partial(speech_attention, shape=Heads.of(c, causal=False, cached=False), normed=normed)
     mlp = partial(plain, inner=c.inner, names=("fc1", "fc2"), activation=c.text("hidden_act", "gelu"))
     names = ("layer_norm1", "layer_norm2")
 
