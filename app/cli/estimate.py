@@ -1,4 +1,4 @@
-"""`estimate` and `estimate-training`: speed and memory, from one accelerator to a cluster."""
+"""`estimate`: speed and memory of serving, from one accelerator to a cluster."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..api.schemas.performance import PerformanceSchema
-from ..api.schemas.training_speed import TrainingSpeedSchema
 from ..estimator.performance import with_lengths
 from .memory_tables import bar, fit_line, memory_tables, parts
 from .options import body_of, from_schema
@@ -51,16 +50,6 @@ def estimate(session: Session, show_ops: bool, detailed: bool, verbose: bool, **
     show_ops = show_ops or given.get("top_ops") is not None
     shown = partial(speed_tables, show_ops=show_ops, detailed=detailed, verbose=verbose)
     emit(session, answer, shown, operation_rows if show_ops else figure_rows)
-
-
-@click.command()
-@from_schema(TrainingSpeedSchema())
-@click.option("--detailed", is_flag=True, help="Memory by part, time by what it goes into.")
-@click.option("--verbose", "-v", is_flag=True, help="Formulas and values, every default, definitions.")
-@asks
-def estimate_training(session: Session, detailed: bool, verbose: bool, **given: Any) -> None:
-    answer = session.source.post("/api/performance/training", body_of(given))
-    emit(session, answer, partial(speed_tables, detailed=detailed, verbose=verbose), figure_rows)
 
 
 def speed_tables(

@@ -19,7 +19,7 @@ _GARBAGE: Final = 200_000
 # Each command with the module that holds it, under its own name with underscores.
 COMMANDS: Final[Mapping[str, str]] = {
     "estimate": "estimate",
-    "estimate-training": "estimate",
+    "estimate-training": "estimate_training",
     "memory": "memory",
     "recommend": "recommend",
     "inspect": "inspect",

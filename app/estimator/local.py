@@ -4,21 +4,14 @@ Whoever speaks to a server by path and body can speak to `Local` instead: the co
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from typing import Any, Final
 
 import orjson
 
 from ..api.error_body import error_body
 from ..api.schemas.base import StrictSchema
-from ..api.schemas.inference import InferenceSchema
-from ..api.schemas.others import CompareSchema, GpusQuery, InspectSchema, ModelQuery, ModelsQuery
-from ..api.schemas.performance import ComparePerformanceSchema, PerformanceSchema
-from ..api.schemas.recommend import RecommendSchema
-from ..api.schemas.training import TrainingSchema
-from ..api.schemas.training_speed import TrainingSpeedSchema
-from ..api.schemas.v1 import EstimateInferenceSchema, EstimateTrainingSchema
-from ..api.schemas.validation import LogSchema
 from ..errors import DomainError, InvalidRequest, UnknownName
 from ..messages import Language, Message
 from ..service import Calculation, Service
@@ -27,26 +20,31 @@ from ..settings import Settings, read_settings
 Answer = dict[str, Any]
 Body = Mapping[str, Any]
 
-_MEMORY: Final[Mapping[Calculation, StrictSchema]] = {
-    "inference": InferenceSchema(),
-    "training": TrainingSchema(),
+# The schema that checks each path, by module and name: one is imported and made when first needed.
+_SCHEMAS: Final[Mapping[str, tuple[str, str]]] = {
+    "/api/memory/inference": ("inference", "InferenceSchema"),
+    "/api/memory/training": ("training", "TrainingSchema"),
+    "/api/memory/compare": ("others", "CompareSchema"),
+    "/api/performance/inference": ("performance", "PerformanceSchema"),
+    "/api/performance/training": ("training_speed", "TrainingSpeedSchema"),
+    "/api/performance/compare": ("performance", "ComparePerformanceSchema"),
+    "/api/recommend": ("recommend", "RecommendSchema"),
+    "/api/v1/inference/estimate": ("v1", "EstimateInferenceSchema"),
+    "/api/v1/training/estimate": ("v1", "EstimateTrainingSchema"),
+    "/api/validate/log": ("validation", "LogSchema"),
+    "/api/models": ("others", "ModelsQuery"),
+    "/api/models/": ("others", "ModelQuery"),
+    "/api/models/inspect": ("others", "InspectSchema"),
+    "/api/gpus": ("others", "GpusQuery"),
 }
-_COMPARE: Final = CompareSchema()
-_SPEED: Final[Mapping[Calculation, StrictSchema]] = {
-    "inference": PerformanceSchema(),
-    "training": TrainingSpeedSchema(),
-}
-_COMPARE_SPEED: Final = ComparePerformanceSchema()
-_RECOMMEND: Final = RecommendSchema()
-_WHOLE: Final[Mapping[Calculation, StrictSchema]] = {
-    "inference": EstimateInferenceSchema(),
-    "training": EstimateTrainingSchema(),
-}
-_INSPECT: Final = InspectSchema()
-_LOG: Final = LogSchema()
-_MODEL: Final = ModelQuery()
-_MODELS: Final = ModelsQuery()
-_GPUS: Final = GpusQuery()
+
+
+@cache
+def schema_of(path: str) -> StrictSchema:
+    """The schema that checks what is sent to a path."""
+    module, name = _SCHEMAS[path]
+    schema: StrictSchema = getattr(import_module(f"..api.schemas.{module}", __package__), name)()
+    return schema
 
 
 class _Query(dict[str, Any]):
@@ -91,45 +89,51 @@ class Local:
         return answer(self, asked)
 
     def _model(self, name: str, query: Body) -> Answer:
-        return self.service.model(name, _MODEL.load(_Query(query)), self.language)
+        return self.service.model(name, schema_of("/api/models/").load(_Query(query)), self.language)
 
     def _gpu(self, name: str, _query: Body) -> Answer:
         return self.service.gpu(name, self.language)
 
     def _memory(self, calculation: Calculation, body: Body) -> Answer:
-        return self.service.memory(calculation, _MEMORY[calculation].load(body), self.language)
+        return self.service.memory(
+            calculation, schema_of(f"/api/memory/{calculation}").load(body), self.language
+        )
 
     def _compare(self, body: Body) -> Answer:
-        values = _COMPARE.load(body)
+        values = schema_of("/api/memory/compare").load(body)
         calculation: Calculation = values["calculation_type"]
-        check = _MEMORY[calculation].load
+        check = schema_of(f"/api/memory/{calculation}").load
         asked = values["configurations"]
         return self.service.compare(calculation, asked, check, self._refuse, self.language)
 
     def _performance(self, calculation: Calculation, body: Body) -> Answer:
-        return self.service.performance(calculation, _SPEED[calculation].load(body), self.language)
+        return self.service.performance(
+            calculation, schema_of(f"/api/performance/{calculation}").load(body), self.language
+        )
 
     def _compare_performance(self, body: Body) -> Answer:
-        values = _COMPARE_SPEED.load(body)
+        values = schema_of("/api/performance/compare").load(body)
         calculation: Calculation = values["calculation_type"]
-        check, asked = _SPEED[calculation].load, values["configurations"]
+        check, asked = schema_of(f"/api/performance/{calculation}").load, values["configurations"]
         return self.service.compare_performance(calculation, asked, check, self._refuse, self.language)
 
     def _recommend(self, body: Body) -> Answer:
-        return self.service.recommend(_RECOMMEND.load(body), self.language)
+        return self.service.recommend(schema_of("/api/recommend").load(body), self.language)
 
     def _whole(self, calculation: Calculation, body: Body) -> Answer:
-        return self.service.whole(calculation, _WHOLE[calculation].load(body), self.language)
+        return self.service.whole(
+            calculation, schema_of(f"/api/v1/{calculation}/estimate").load(body), self.language
+        )
 
     def _refuse(self, error: DomainError) -> Answer:
         return error_body(error, self.language)
 
     def _inspect(self, body: Body, query: Body) -> Answer:
-        config = _INSPECT.load(body)["config"]
-        return self.service.inspect(config, _MODEL.load(_Query(query)), self.language)
+        config = schema_of("/api/models/inspect").load(body)["config"]
+        return self.service.inspect(config, schema_of("/api/models/").load(_Query(query)), self.language)
 
     def _validate(self, body: Body) -> Answer:
-        return self.service.validate_log(_LOG.load(body), self.language)
+        return self.service.validate_log(schema_of("/api/validate/log").load(body), self.language)
 
 
 _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
@@ -154,8 +158,8 @@ def _accuracy(_local: Local, _query: Body) -> Answer:
 
 
 _GETS: Final[Mapping[str, Callable[[Local, Body], Answer]]] = {
-    "/api/models": lambda local, query: local.service.models(_MODELS.load(_Query(query))),
-    "/api/gpus": lambda local, query: local.service.gpus(_GPUS.load(_Query(query))),
+    "/api/models": lambda local, query: local.service.models(schema_of("/api/models").load(_Query(query))),
+    "/api/gpus": lambda local, query: local.service.gpus(schema_of("/api/gpus").load(_Query(query))),
     "/api/accuracy": _accuracy,
 }
 

@@ -9,7 +9,8 @@ from app.api.schemas.inference import InferenceSchema
 from app.api.schemas.performance import PerformanceSchema
 from app.api.schemas.training import TrainingSchema
 from app.api.schemas.training_speed import TrainingSpeedSchema
-from app.cli.estimate import estimate, estimate_training
+from app.cli.estimate import estimate
+from app.cli.estimate_training import estimate_training
 from app.cli.main import program
 from app.cli.memory import inference, training
 from app.cli.options import body_of, fields_by_name, read
