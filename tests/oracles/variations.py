@@ -204,6 +204,7 @@ STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
         "attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0, "kv_n_heads": 2},
         "ffn_config": {"ffn_hidden_size": 96, "moe_num_experts": 4, "moe_top_k": 2},
     },
+    "molmo2_adapter": lambda drawn, base: {"vision_feature_layer": [1, 0]},
     "cohere_compass_text": lambda drawn, base: {
         "rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}
     },
