@@ -94,7 +94,7 @@ def test_every_function_answers() -> None:
     assert speed["days"] > 0
     assert recommend("qwen3-8b", gpus=["rtx-4090"], max_gpus=1)["options"]
     for task in ("inference", "training"):
-        whole = estimate("qwen3-0.6b", task=task, gpu="rtx-4090")
+        whole = estimate("qwen3-0.6b", task=task, gpu="rtx-4090", gpus=["l4"], max_gpus=2)
         assert whole["memory"]["memory_bytes"] == whole["memory_bytes"]
         assert {"performance", "recommendation"} <= set(whole)
     both = compare("inference", [{"model_name": "Qwen3-0.6B"}, {"model_name": "none"}])

@@ -62,5 +62,6 @@ def test_an_answer_imports_no_web_framework_and_no_database() -> None:
     assert shown.splitlines()[-1] == "HEAVY []"
 
 
+@pytest.mark.slow
 def test_a_server_imports_everything_before_it_answers() -> None:
     assert _run("-c", SERVER).splitlines()[-1] == "LATE []"
