@@ -3,7 +3,11 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,8 @@ from flask.testing import EnvironBuilder
 
 from app.api.application import create_app
 from app.architecture import read_config
-from app.lookup import Lookup
+from app.errors import DomainError
+from app.lookup import Lookup, read_cached
 from app.memory.inference import estimate_inference
 from app.memory.requests import InferenceRequest, Model
 from app.questions import inference_question
@@ -28,6 +33,18 @@ BIG = {
     "n_routed_experts": 256,
     "torch_dtype": "bfloat16",
 }
+FULL = {
+    "model_name": "DeepSeek-V3",
+    "batch_size": 64,
+    "sequence_length": 8192,
+    "kv_cache_dtype": "fp8",
+    "tensor_parallel": 8,
+    "pipeline_parallel": 2,
+    "gpu": "H200",
+    "max_num_seqs": 256,
+    "max_loras": 4,
+}
+QUESTIONS = ("max_batch_size", "max_sequence_length", "max_concurrency", "min_gpus")
 BODY = {"model_name": "Qwen3-8B", "batch_size": 4, "sequence_length": 4096, "gpu": "H100-80GB"}
 
 
@@ -48,6 +65,15 @@ def rows() -> Iterator[Row]:
     lookup = Lookup(settings)
     asked = inference_question(BODY, lookup).request
     yield "pure estimate, registry model", best_of(_estimates(asked), 200), 100
+    full = inference_question(FULL, lookup).request
+    yield "pure estimate, a full policy over two kinds of stages", best_of(_estimates(full), 100), 300
+    for question in QUESTIONS:
+        solved = replace(full, solve_for=question)
+        yield f"solve_for {question}", best_of(partial(estimate_inference, solved), 5), 5000
+    name, cold = _slowest_read(lookup)
+    yield f"slowest configuration of the registry, read ({name})", cold, 5000
+    read = partial(read_cached, BIG)
+    yield "a configuration that was read before", best_of(read, 500), 100
     yield "new config.json, 61 layers and 256 experts, and its estimate", best_of(_new_config, 5), 5000
     yield "bare Flask echo, in process", best_of(_posts(echo(), "/echo", BODY), 300), None
     service = create_app(settings)
@@ -64,16 +90,17 @@ def rows() -> Iterator[Row]:
 
 def _estimates(asked: Any) -> Callable[[], object]:
     """Another batch and length at each call, so that no answer can be a remembered one."""
-    count = iter(range(10**9))
-    model, gpu = asked.model, asked.gpu
+    each = cycle([replace(asked, batch_size=n % 64 + 1, sequence_length=7 * n + 96) for n in range(500)])
+    return lambda: estimate_inference(next(each))
 
-    def estimate() -> object:
-        n = next(count)
-        return estimate_inference(
-            InferenceRequest(model, batch_size=n % 64 + 1, sequence_length=n % 4000 + 96, gpu=gpu)
-        )
 
-    return estimate
+def _slowest_read(lookup: Lookup) -> tuple[str, float]:
+    """The model whose configuration takes longest to read, best of three each [µs]."""
+    found: dict[str, float] = {}
+    for entry in lookup.models.builtin:
+        with suppress(DomainError):
+            found[entry.name] = best_of(partial(read_config, entry.config), 1, 3)
+    return max(found.items(), key=lambda item: item[1])
 
 
 def _new_config() -> object:
