@@ -1,4 +1,4 @@
-"""Nemotron Transcribe: two encoders of stacked mel frames, one of words and one of speakers, before Nemotron-H."""
+"""Nemotron Transcribe: encoders of words and of speakers over stacked mel frames, before Nemotron-H."""
 
 from functools import partial
 
@@ -99,7 +99,11 @@ def audio(c: Config, m: ModelBuilder) -> None:
 def timestamps(c: Config, m: ModelBuilder) -> None:
     """A small encoder at a finer rate that tells when each word was said."""
     kernel = (c.size("upsampling_factor"),)
-    m.single("audio", lambda t: t.convolution("upsampler", t.input(c.hidden, Axis.SOURCE), c.hidden, kernel=kernel))
+
+    def finer(t: Trace) -> Tensor:
+        return t.convolution("upsampler", t.input(c.hidden, Axis.SOURCE), c.hidden, kernel=kernel)
+
+    m.single("audio", finer)
     speech_layers(c, m, normed=True)
 
 

@@ -1,5 +1,6 @@
 """Models that speak, play or listen in ways of their own: Dia, SpeechT5, Pop2Piano, Fun-ASR Nano."""
 
+from collections.abc import Callable
 from functools import partial
 
 from ..blocks.attention import Heads, attend, grouped
@@ -116,11 +117,17 @@ def bart_heads(c: Config, side: str) -> Heads:
                  score_bias=not decodes, dropout=c.number("attention_dropout", 0.0))  # fmt: skip
 
 
+def feed_forward(c: Config, side: str) -> Callable[[Trace, Tensor], Tensor]:
+    """The block of one of the two stacks."""
+    inner = c.size(f"{side}_ffn_dim")
+    return partial(plain, inner=inner, module="feed_forward", names=FFN, activation=activation(c))
+
+
 def speech_encoder(c: Config, m: ModelBuilder) -> None:
     """wav2vec 2.0's stem, layers with learned relative positions."""
     shape, drop = bart_heads(c, "encoder"), c.number("hidden_dropout", 0.0)
     attention = partial(grouped, shape=shape, module="attention", names=BART_NAMES, bias=True)
-    mlp = partial(plain, inner=c.size("encoder_ffn_dim"), module="feed_forward", names=FFN, activation=activation(c))
+    mlp = feed_forward(c, "encoder")
     parts = (("layer_norm", attention), ("final_layer_norm", mlp))
     rows = 2 * c.size("encoder_max_relative_position")
 
@@ -145,7 +152,7 @@ def speecht5(c: Config, m: ModelBuilder) -> None:
     if c.get("architectures") not in (None, ["SpeechT5ForSpeechToText"]):
         raise c.uncovered("architectures", "only its transcriber is described here")
     shape, drop = bart_heads(c, "decoder"), c.number("hidden_dropout", 0.0)
-    mlp = partial(plain, inner=c.size("decoder_ffn_dim"), module="feed_forward", names=FFN, activation=activation(c))
+    mlp = feed_forward(c, "decoder")
     parts = (
         ("self_attn_layer_norm", partial(grouped, shape=shape, names=BART_NAMES, bias=True)),
         ("encoder_attn_layer_norm", partial(cross_attention, shape=shape, bias=True)),
@@ -208,8 +215,9 @@ def fun_asr_nano(c: Config, m: ModelBuilder) -> None:
     """Fun-ASR Nano: two linear layers and a few of the encoder's kind before a language model."""
     audio = see(c, m, "model.audio_tower", "audio_config", component="audio")
     text, adaptor = language(c, m), c.sub("adaptor_config")
-    if adaptor.hidden % adaptor.heads:
-        raise adaptor.wrong("num_attention_heads", "config_not_divisible", value=adaptor.heads, of=adaptor.hidden)
+    heads, width = adaptor.heads, adaptor.hidden
+    if width % heads:
+        raise adaptor.wrong("num_attention_heads", "config_not_divisible", value=heads, of=width)
     act, inner = adaptor.text("projector_hidden_act", "relu"), adaptor.size("projector_hidden_size")
     names = ("linear_1", "linear_2")
     with m.component("projector"), m.prefix("model.multi_modal_projector"):

@@ -1,0 +1,130 @@
+"""The last lineages: totals of the real models (transformers 5.23, default configurations), caches, refusals."""
+
+from __future__ import annotations
+
+import doctest
+from typing import Any
+
+import pytest
+
+from app.architecture import Architecture, read_config
+from app.architecture.families import inkling_mm
+from app.errors import InvalidConfig
+
+# Parameters of the library's models of these types, built from their default configurations.
+TOTALS = {
+    "canary": 962_155_520,
+    "cohere_asr": 2_065_647_872,
+    "convbert": 106_303_170,
+    "dia": 1_611_160_576,
+    "dots3_note": 287_309_195_008,
+    "evolla": 10_390_787_344,
+    "flaubert": 667_119_041,
+    "fun_asr_nano": 829_791_840,
+    "funnel": 131_003_706,
+    "glm5_next": 313_786_889_214,
+    "ibert": 109_514_298,
+    "inkling_mm_model": 1_740_191_689_202,
+    "luke": 314_445_435,
+    "mistral_large4": 1_051_822_421_504,
+    "mobilebert": 36_596_538,
+    "modernvbert": 290_659_264,
+    "muse_spark": 822_036_513_792,
+    "nemo_speechlm": 32_361_750_159,
+    "neomme": 262_937_906,
+    "perceiver": 269_319_430,
+    "phi4_multimodal": 5_308_268_992,
+    "pop2piano": 59_108_352,
+    "speecht5": 151_165_056,
+    "squeezebert": 51_712_314,
+    "ultravbert": 6_880_839_936,
+}
+SMALL = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 112,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+
+def read(model_type: str, **fields: Any) -> Architecture:
+    return read_config({"model_type": model_type, **fields})
+
+
+@pytest.mark.parametrize("model_type", TOTALS)
+def test_total_of_the_default_configuration(model_type: str) -> None:
+    assert read(model_type).parameters.total == TOTALS[model_type]
+
+
+def test_models_that_need_a_vocabulary_map_to_be_built() -> None:
+    """Measured with `vocabulary_map` given, which says nothing about the tensors."""
+    assert read("chameleon", **SMALL).parameters.total == 29_532_864
+    assert read("emu3", text_config=SMALL).parameters.total == 270_849_151
+
+
+def names(architecture: Architecture) -> set[str]:
+    return {tensor.name for tensor in architecture.tensors()}
+
+
+def test_emu3_without_its_autoencoder() -> None:
+    found = names(read("emu3", architectures=["Emu3ForCausalLM"], text_config=SMALL))
+    assert "model.layers.1.mlp.up_proj.weight" in found
+    assert not any("vqmodel" in name for name in found)
+
+
+def test_a_pixel_is_folded_into_a_patch_in_the_planned_steps() -> None:
+    """The last steps of the default plan, as `plan_out_scales` lays them out."""
+    shapes = {tensor.name: tuple(tensor.shape) for tensor in read("inkling_mm_model").tensors()}
+    layer = "model.vision_tower.encoder_layers.{}.projection.weight"
+    assert shapes[layer.format(4)] == (128, 75)
+    assert shapes[layer.format(20)] == (614_400, 9600)
+    assert shapes[layer.format(23)] == (6144, 614_400)
+
+
+def test_docstring_examples_hold() -> None:
+    assert doctest.testmod(inkling_mm).failed == 0
+
+
+def test_mistral_large_4_keeps_no_latent_where_it_borrows_one() -> None:
+    text = {"num_hidden_layers": 4, "no_rope_layers": [1, 1, 1, 1]}
+    own = read("mistral_large4", text_config=text)
+    shared = read("mistral_large4", text_config={**text, "kv_source_layers": [0, 0, 0, 0]})
+    latent, index = 2 * (512 + 64), 2 * 128  # bytes of a token in bfloat16
+    assert own.cache_bytes_per_token() == 4 * (latent + index)
+    assert shared.cache_bytes_per_token() == latent + 4 * index
+
+
+def test_diffusion_gemma_keeps_the_prompt_once() -> None:
+    """The canvas side shares the weights of the prompt side and keeps no cache of its own."""
+    text = {**SMALL, "head_dim": 16, "num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 48}
+    tied = read("diffusion_gemma", text_config=text)
+    own = read("diffusion_gemma", text_config=text, tie_word_embeddings=False)
+    assert "model.decoder.layers.0.self_attn.q_proj.weight" not in names(tied)
+    assert "model.decoder.layers.0.self_attn.q_proj.weight" in names(own)
+    assert tied.cache_bytes(1, 8) == own.cache_bytes(1, 8)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "fields", "field"),
+    [
+        ("granite4_vision", {}, "deepstack_layer_map"),
+        ("granite4_vision", {"deepstack_layer_map": [[0, 0]], "downsample_rate": "half"}, "downsample_rate"),
+        ("deepseek_ocr2", {}, "mlp_layer_types"),
+        ("diffusion_gemma", {}, "num_experts"),
+        ("glm5_next", {"text_config": {"qk_rope_head_dim": 64}}, "qk_rope_head_dim"),
+        ("muse_spark", {"audio_config": {"depths": [2, 2]}}, "depths"),
+        ("inkling_mm_model", {"vision_config": {"patch_size": 1 << 20}}, "patch_size"),
+        ("mobilebert", {"num_feedforward_networks": 10_000}, "num_feedforward_networks"),
+        ("squeezebert", {"q_groups": 7}, "q_groups"),
+        ("canary", {"encoder_config": {"subsampling_factor": 1 << 24}}, "subsampling_factor"),
+        ("emu3", {"vq_config": {"num_res_blocks": 1000}}, "num_res_blocks"),
+    ],
+)
+def test_impossible_configurations_name_their_field(
+    model_type: str, fields: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidConfig) as refused:
+        read(model_type, **fields)
+    assert any(field in problem.field for problem in refused.value.problems)
