@@ -69,7 +69,9 @@ class UnknownName(DomainError):
 
     code = "not_found"
 
-    def __init__(self, message: Message, closest: Iterable[str] = (), problems: Iterable[Problem] = ()) -> None:
+    def __init__(
+        self, message: Message, closest: Iterable[str] = (), problems: Iterable[Problem] = ()
+    ) -> None:
         self.closest = tuple(closest)
         super().__init__(message, problems)
 
