@@ -1,4 +1,4 @@
-"""The last lineages: totals of the real models (transformers 5.23, default configurations), caches, refusals."""
+"""The last lineages: totals of the real models (transformers 5.23, default configurations), and refusals."""
 
 from __future__ import annotations
 
