@@ -43,7 +43,7 @@ def render_plan(
 
 def _said(message: Message, style: Style) -> str:
     """A reason for people: sizes in its values in their unit."""
-    sizes = ("least", "usable", "missing")
+    sizes = ("least", "usable")
     params = {n: human(v, style.unit) if n in sizes else v for n, v in message.params.items()}
     return Message(message.code, params).text(style.language)
 

@@ -17,8 +17,8 @@ CALCULATION: Final = (
 )  # fmt: skip
 MEMORY: Final = (
     "memory_requirements", "memory_bytes", "cluster_bytes", "per_gpu", "memory_range_bytes", "fit",
-    "capacity", "minimum_bytes", "solution", "maxima_bytes", "timeline", "peak_phase", "peak_tensor_bytes", "flops",
-    "global_batch_size", "advice",
+    "capacity", "minimum_bytes", "solution", "maxima_bytes", "timeline", "peak_phase", "peak_tensor_bytes",
+    "flops", "global_batch_size", "advice",
 )  # fmt: skip
 # What is asked of one device in one layout, and not of a search.
 OF_ONE: Final = (

@@ -242,6 +242,7 @@ def _answer(
     duration = None if request.tokens is None else request.tokens / (rate * split.gpus)
     hours = None if duration is None else duration / 3600 * split.gpus
     price = gpu.price_per_hour
+    known = kind.measured_experts if work.experts else kind.measured
     return TrainingPerformance(
         step=step,
         tokens_per_step=tokens,
@@ -255,7 +256,7 @@ def _answer(
             "memory_bandwidth": step.memory / step.total,
             "interconnect": min(1.0, (step.communication + step.overlapped) / step.total),
         },
-        band=band if kind.measured else max(band, UNMEASURED_BAND),
+        band=band if known else max(band, UNMEASURED_BAND),
         days=None if duration is None else duration / 86400,
         gpu_hours=hours,
         cost_usd=None if hours is None or price is None else hours * price,

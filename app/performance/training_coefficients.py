@@ -80,8 +80,8 @@ def device_class(name: str) -> DeviceClass:
         own["network_gb_s"],
         own["band"],
         own["band_experts"],
-        own["rows"] > 0,
-        own["rows_experts"] > 0,
+        own["rows"] > 0 and name != DEFAULT,
+        own["rows_experts"] > 0 and name != DEFAULT,
     )
 
 

@@ -7,7 +7,7 @@ estimate is faster. A candidate that loses to a found option even at its bound i
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from ..hardware import Accelerator
 from ..memory.runtimes.base import Deployment
@@ -20,6 +20,7 @@ from .candidates import LOCAL
 from .requests import Layout, Targets
 
 MOST = 2**20
+SLACK = 1.02  # queues take a prompt's time between two that are worked out
 SENT = ("all_reduce", "all_to_all")
 
 
@@ -28,17 +29,23 @@ class Sums:
     """Of one pass through all stages, on one rank: bytes and FLOPs by the width of weights [bits].
 
     `experts`: bits, bytes of all of them, how many, those that a token uses, ranks whose tokens meet there.
-    `moved` and `sent` for each token, `context` for each sequence; `messages` in a step.
+    `moved`, `summed` and `routed` bytes are of each token, `context` and `repeated` of each sequence;
+    `serial`: cached tokens times layers, `messages` in a step; `budget` of tokens in one.
     """
 
     weights: tuple[tuple[float, float], ...]
     experts: tuple[tuple[float, float, int, int, int], ...]
     flops: tuple[tuple[float, float], ...]
+    expert_flops: tuple[tuple[float, float], ...]
     moved: float
-    sent: float
+    summed: float
+    routed: float
     context: float
+    repeated: float
+    serial: float
     messages: float
     layers: int
+    budget: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +95,23 @@ def _sums(deployment: Deployment, context: float) -> Sums:
     d = deployment
     works = [(s.count, w) for s in d.stages for w in totals(d.stored, d.layout, s, d.kv_element)]
     plain = [(n, w) for n, w in works if w.kind not in SENT]
+    dense = [(n, w) for n, w in plain if not w.experts and not w.logits and w.kind != "scan"]
+    seen = [(n * (min(context, w.reach) if w.reach else context), w) for n, w in plain]
+    budget = d.parameters().get("max_num_batched_tokens")
     return Sums(
         _by_bits((w.bits, n * w.weight_bytes) for n, w in plain if not w.experts),
         tuple((w.bits, n * w.weight_bytes, w.experts, w.top_k, w.spread) for n, w in plain if w.experts),
-        _by_bits((w.bits, n * w.row_flops) for n, w in plain if not w.logits and w.kind != "scan"),
+        _by_bits((w.bits, n * w.row_flops) for n, w in dense),
+        _by_bits((w.bits, n * w.row_flops * w.spread) for n, w in plain if w.experts),
         sum(n * w.row_bytes for n, w in plain if w.kind == "elementwise"),
         sum(n * w.row_bytes for n, w in works if w.kind == "all_reduce"),
-        sum(n * w.cache_bytes * (min(context, w.reach) if w.reach else context) for n, w in plain),
+        sum(n * w.row_bytes for n, w in works if w.kind == "all_to_all"),
+        sum(tokens * w.cache_bytes for tokens, w in seen),
+        sum(tokens * max(0.0, w.repeated_bytes - w.cache_bytes) for tokens, w in seen),
+        sum(tokens * w.count for tokens, w in seen if w.cache_bytes),
         sum(n * w.messages for n, w in works if w.kind in SENT),
         sum(s.count * stage_layers(s) for s in d.stages),
+        budget if isinstance(budget, int) else MOST,
     )
 
 
@@ -136,14 +151,17 @@ def bound(
     """What a profile on a device cannot beat; raises `InvalidRequest` where the device's speed is unknown."""
     local = found.deployment.backend in LOCAL
     least = _datasheet(found, gpu) if local else _measured(found, gpu, request)
-    steps = max(1, request.output_length - 1)
-    fresh = request.input_length * (1 - request.prefix_hit_rate)
+    load = Load(
+        max(1, request.output_length - 1),
+        request.input_length * (1 - request.prefix_hit_rate),
+        found.layout.pipeline,
+    )
     room = MOST if not found.cache else max(1, (usable - found.weights) // found.cache)
     room = min(room, found.most)
     kept = 1 + (request.serving.speculative.num_tokens if request.serving.speculative else 0)
     target = gap_asked(targets)
-    raw = _bound(least, found.layout.pipeline, fresh / steps, room, None if target is None else target * kept)
-    return Bound(raw.rate * kept, raw.gap / kept)
+    raw = _bound(least, load, room, None if target is None else target * kept)
+    return Bound(raw.rate * kept * SLACK, raw.gap / kept / SLACK)
 
 
 def _measured(found: Profile, gpu: Accelerator, request: PerformanceRequest) -> Least:
@@ -154,14 +172,19 @@ def _measured(found: Profile, gpu: Accelerator, request: PerformanceRequest) -> 
         found.scheme, bool(serving.enforce_eager), serving.gpus_per_node, request.inter_node_gb_s,
     )  # fmt: skip
     rates: Rates = rates_of(gpu, ask)[0]
-    token = (sums.moved * rates.moving / rates.peak_bandwidth + sums.sent / rates.reduce) / depth
+    sent = sums.summed / rates.reduce + sums.routed / rates.link
+    token = (sums.moved * rates.moving / rates.peak_bandwidth + sent) / depth
+    cached = (sums.context + sums.repeated * rates.repeated) / rates.cache_bandwidth / depth
+    compute = sum(flops / rates.products(bits) for bits, flops in sums.flops)
+    mixed = sum(flops / (rates.products(bits) * rates.experts) for bits, flops in sums.expert_flops)
+    fixed = sums.layers * rates.layer + sums.messages * rates.message + sums.serial * rates.serial
     return Least(
         sum(size / rates.bandwidth(bits) for bits, size in sums.weights),
         tuple((size / rates.bandwidth(bits), n, k, r) for bits, size, n, k, r in sums.experts),
-        sums.layers * rates.layer + sums.messages * rates.message + rates.step,
-        sum(flops / rates.products(bits) for bits, flops in sums.flops) / depth,
-        token + sums.context / rates.cache_bandwidth / depth + rates.sequence,
-        token,
+        fixed + rates.step,
+        (compute + mixed) / depth,
+        token + cached + rates.sequence,
+        token + rates.chunk / sums.budget,
     )
 
 
@@ -169,28 +192,58 @@ def _datasheet(found: Profile, gpu: Accelerator) -> Least:
     """With the peaks of the datasheet."""
     bandwidth, depth = peak_bandwidth(gpu), found.layout.pipeline
     peak = max((*gpu.tflops.values(), *gpu.tflops_fp16_accumulate.values())) * 1e12
-    compute = sum(flops for _, flops in found.sums.flops) / peak / depth
+    products = (*found.sums.flops, *found.sums.expert_flops)
+    compute = sum(flops for _, flops in products) / peak / depth
     weights = sum(size for _, size in found.sums.weights) / bandwidth
     experts = tuple((size / bandwidth, n, k, r) for _, size, n, k, r in found.sums.experts)
     return Least(weights, experts, 0.0, compute, found.sums.context / bandwidth / depth, 0.0)
 
 
-def _bound(least: Least, depth: int, prompts: float, room: float, target: float | None) -> Bound:
-    """A step of b sequences takes at least `fixed` + the larger of reading and computing.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Steps after a first token, tokens of a prompt that are computed, pipeline stages."""
 
-    More sequences never lower the rate, so the most that there can be bound it.
+    steps: int
+    prompt: float
+    depth: int
+
+
+def _bound(least: Least, load: Load, room: float, target: float | None) -> Bound:
+    """A step of b sequences reads k = b / steps prompts and takes at least its sequences' own times and
+
+        max(m, a + k p, (1 - k) m + k (a + p))        as long as k <= 1
+
+    with m for weights, a for the sequences' products and p for a prompt's: of a step with prompts and one
+    without, each takes the larger of m and its products. More sequences never lower the rate, so the most
+    that there can be bound it.
     """
-    each = least.each + prompts * (least.compute + least.token)
+    each = least.each + load.prompt / load.steps * least.token
+    prompt = load.prompt * least.compute
     alone = least.weights + _reached(least, 1.0)
     batch = float(room)
     if target is not None:
-        slack = target - least.fixed
-        by_reading = (slack - alone) / each if each else batch
-        batch = min(batch, by_reading, slack / (least.compute + each))
+        batch = min(
+            batch, _most(least, load, each, prompt, target - least.fixed - alone, target - least.fixed)
+        )
     batch = max(batch, 1.0)
-    reading = least.weights + _reached(least, max(batch / depth, 1.0))
-    step = least.fixed + max(reading + batch * each, batch * (least.compute + each))
-    return Bound(batch / step, least.fixed + alone)
+    reading = least.weights + _reached(least, max(batch / load.depth, 1.0))
+    share = batch / load.steps
+    busy = max(reading, batch * least.compute + min(share, 1.0) * prompt)
+    if share <= 1:
+        busy = max(busy, (1 - share) * reading + share * (batch * least.compute + prompt))
+    else:
+        busy = max(reading, batch * least.compute + share * prompt - (share - 1) * reading)
+    return Bound(batch / (least.fixed + batch * each + busy), least.fixed + alone)
+
+
+def _most(least: Least, load: Load, each: float, prompt: float, after: float, slack: float) -> float:
+    """Sequences at most: `slack` seconds beside what is fixed, `after` what one sequence's weights take."""
+    most = after / each if each else inf
+    if most > load.steps:
+        return most
+    mixed = each + (prompt - (slack - after)) / load.steps
+    by_mixing = after / mixed if mixed > 0 else inf
+    return min(most, by_mixing, slack / (least.compute + each + prompt / load.steps))
 
 
 def _reached(least: Least, tokens: float) -> float:

@@ -33,9 +33,7 @@ def hold(request: PerformanceRequest, targets: Targets, limits: Limits) -> Held 
     """The load of one layout that holds the targets, or why there is none; raises `DomainError`."""
     setup = set_up(request)
     if not setup.fits:
-        fit = setup.memory.fit
-        missing = 0 if fit is None else max(0, -fit.free_bytes)
-        return Message("plan_no_fit", {"missing": missing})
+        return Message("plan_no_fit")
     most = max(1, limits.max_gpus // setup.deployment.layout.gpus)
     rate = targets.requests_per_sec or request.request_rate
     if rate is not None:
@@ -79,9 +77,9 @@ def _alone_misses(setup: Setup, targets: Targets) -> bool:
 
 
 def _largest(setup: Setup, targets: Targets, replicas: int) -> Held | Message:
-    """The largest number of requests in flight that holds the targets."""
+    """The largest number of requests in flight that holds the targets and fits at their full length."""
     spread = _over(setup, replicas)
-    high = _most(service_of(setup), targets)
+    high = min(_most(service_of(setup), targets), max(1, setup.deployment.largest_batch()))
     low, best, broken = 0, None, None
     at = max(high, 1)
     while at > low:
@@ -95,7 +93,7 @@ def _largest(setup: Setup, targets: Targets, replicas: int) -> Held | Message:
             break
         at = (low + high + 1) // 2
     if best is None:
-        return broken or Message("plan_no_fit", {"missing": 0})
+        return broken or Message("plan_no_fit")
     wanted = targets.output_tokens_per_sec
     found = _figures(best[1], spread)
     if wanted is not None and (found["output_tokens_per_sec"] or 0) < wanted:

@@ -10,11 +10,15 @@ from typing import Final
 
 from .requests import Option
 
+UNPRICED: Final = 3  # one place of so many is for options without a price, where there are any
 SAME_BITS: Final = 0.5  # formats whose scales differ count as equally wide
 
 
 class Ranking:
-    """Options as they are found; a bound that is beaten need not be worked out."""
+    """Options as they are found; a bound that is beaten need not be worked out.
+
+    Those with a price come first: how long their front is decides how many others are listed.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -28,9 +32,10 @@ class Ranking:
         own = self._unpriced.get(bound.gpu.name)
         if own is not None and own.efficiency >= bound.efficiency:
             return True
-        if len(self._unpriced) < self._most:
+        places = self._most - len(self._front())
+        if len(self._unpriced) < places:
             return False
-        least = sorted((o.efficiency for o in self._unpriced.values()), reverse=True)[self._most - 1]
+        least = sorted((o.efficiency for o in self._unpriced.values()), reverse=True)[places - 1]
         return least >= bound.efficiency
 
     def add(self, option: Option) -> None:
@@ -48,13 +53,15 @@ class Ranking:
         return [*self._priced, *self._unpriced.values()]
 
     def best(self) -> list[Option]:
-        """The front by cost of a token, then what has no price by speed of one GPU: at least a third of the
-        places, where there are so many."""
-        priced = sorted(self._priced, key=_by_cost)
+        """The front by cost of a token, then what has no price by speed of one GPU."""
         unpriced = sorted(self._unpriced.values(), key=lambda option: -option.efficiency)
-        places = self._most - min(len(unpriced), self._most // 3)
-        front = _spread(priced, max(1, places))
+        places = self._most - min(len(unpriced), self._most // UNPRICED)
+        front = _spread(sorted(self._priced, key=_by_cost), max(1, places))
         return [replace(option, on_front=True) for option in front] + unpriced[: self._most - len(front)]
+
+    def _front(self) -> list[Option]:
+        """What is listed of the options with a price, where there are enough without one."""
+        return self._priced[: max(1, self._most - self._most // UNPRICED)]
 
 
 def _by_cost(option: Option) -> tuple[float, float]:

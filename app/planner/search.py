@@ -44,7 +44,7 @@ def plan(request: PlanRequest) -> Plan:
     ranking = Ranking(request.limits.options)
     reasons: dict[str, Message] = {}
     looked = worked = 0
-    for candidate in sorted(_candidates(request, reasons), key=lambda c: -c.promise):
+    for candidate in sorted(_candidates(request, reasons), key=lambda c: (c.price is None, -c.promise)):
         looked += 1
         name = candidate.gpu.name
         if (reason := hopeless(candidate, request)) is not None:
@@ -235,6 +235,8 @@ def work_out(candidate: Candidate, request: PlanRequest) -> Option | Message:
     found = candidate.profile
     serving = placed(request.ask.serving, candidate.backend, found.layout, found.quantization, candidate.gpu)
     try:
+        if deploy(serving).slack(1, serving.sequence_length) < 0:
+            return Message("plan_no_fit")
         held = hold(replace(request.ask, serving=serving), request.targets, request.limits)
     except DomainError as error:
         return error.message
@@ -275,12 +277,15 @@ def _option(
 
 
 def finish(option: Option, request: PlanRequest) -> Option:
-    """The option with the memory of its own batch."""
+    """The option with the memory of its own batch, of what the runtime lets itself use."""
     serving = placed(request.ask.serving, option.backend, option.layout, option.quantization, option.gpu)
     memory = estimate_inference(replace(serving, batch_size=option.batch))
     fit = memory.fit
-    need = memory.total if fit is None else round(fit.utilization * fit.usable_bytes)
-    return replace(option, need=need, precision=option.precision or _compute(memory.parameters))
+    need = memory.total if fit is None else fit.budget_bytes - fit.free_bytes
+    usable = option.usable if fit is None else min(fit.budget_bytes, fit.usable_bytes)
+    return replace(
+        option, need=need, usable=usable, precision=option.precision or _compute(memory.parameters)
+    )
 
 
 def _compute(parameters: Mapping[str, object]) -> str | None:

@@ -43,6 +43,13 @@ ASKED = [
     ("POST", "/api/memory/training", {"model_name": "Qwen3-0.6B"}),
     ("POST", "/api/validate/log", {"log": "GPU KV cache size: 400,000 tokens", "model_name": "Qwen3-8B"}),
     ("GET", "/api/accuracy", None),
+    ("POST", "/api/performance/training", {"model_name": "Qwen3-0.6B", "gpu": "H100-80GB"}),
+    ("POST", "/api/recommend", {"task": "inference", "model_name": "Qwen3-0.6B", "gpus": ["L4"]}),
+    ("POST", "/api/recommend", {"task": "training", "model_name": "Qwen3-0.6B", "gpus": ["L4"]}),
+    ("POST", "/api/v1/inference/estimate", {"model_name": "Qwen3-0.6B", "gpus": ["L4"]}),
+    ("POST", "/api/v1/training/estimate", {"model_name": "Qwen3-0.6B", "gpus": ["L4"]}),
+    ("GET", "/api/v1/inference/backends", None),
+    ("GET", "/api/v1/training/configs", None),
     (
         "POST",
         "/api/memory/compare",
