@@ -140,5 +140,5 @@ def kyutai(c: Config, m: ModelBuilder) -> None:
         m.final_norm("norm", c.hidden, style="rms_wide")
     m.notes["kind"] = "image_text"
     m.vocab_size = c.vocab
-    logits(c, m, c, tied=False)
+    logits(c, m, c)
     see(c, m, "codec_model", "codec_config", component="audio")
