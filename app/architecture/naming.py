@@ -334,6 +334,21 @@ NAMINGS: Final[dict[str, Naming]] = {
     "olmo_hybrid": Naming(renames=_OLMO, divided=_CONVOLUTIONS),
     "gpt_neox": Naming(renames=((r"^lm_head\.", "embed_out."),)),
     "deepseek_v4": Naming(W1_W3_W2, _DEEPSEEK_V4),
+    "glm5_next": Naming(
+        GATE_UP_DOWN,
+        (*_FORGET_GATE, (r"\.(attn|ffn)_hc\.(fn|base|scale)$", r".hc_\1_\2")),
+        divided=_CONVOLUTIONS,
+    ),
+    "kyutai_speech_to_text": Naming(
+        renames=(
+            (r"\.(encoder|decoder)\.\1_seanet\.", r".\1."),
+            (r"\.(encoder|decoder)\.\1_transformer\.", r".\1_transformer."),
+            (r"\.(?:encoder|decoder)\.(downsample|upsample)\.", r".\1."),
+        )
+    ),
+    "ultravbert": Naming(
+        renames=((r"^projection_head\.", "head."), (r"^lm_head\.", "head.decoder.")),
+    ),
 }
 
 
