@@ -28,9 +28,10 @@ def test_the_bar_shows_the_bytes(open_page: PageMaker, mode: str) -> None:
     bars = page.eval_on_selector_all(
         "#figure-memory .bar rect.part", "all => all.map(e => [+e.dataset.bytes, +e.getAttribute('width')])"
     )
-    per_pixel = max(size / width for size, width in bars if width > 20)
+    largest, wide = max(bars)
+    per_pixel = largest / (wide + 2)  # parts stand two pixels apart
     for size, width in bars:
-        assert abs(width + 2 - size / per_pixel) < 3 or width == 0
+        assert abs(width + 2 - size / per_pixel) < 1 or width == 0
     legend = page.eval_on_selector_all(".legend tbody td[title]", "all => all.map(e => +e.title)")
     assert sum(legend) == sum(size for size, _ in bars)
     assert page.inner_text("h1").strip()
@@ -148,7 +149,7 @@ def test_the_whisker_and_the_reserved_part_are_to_scale(open_page: PageMaker) ->
 def test_the_timeline_names_its_peak(open_page: PageMaker) -> None:
     page = open_page("/?mode=training")
     settle(page)
-    assert "peak: loss" in page.locator("#figure-timeline svg").inner_text()
+    assert "peak: loss" in page.locator("#figure-timeline svg").text_content()
     scrubber = page.locator('#figure-timeline input[type="range"]')
     scrubber.focus()
     page.keyboard.press("ArrowRight")

@@ -17,7 +17,8 @@ export function memoryFigure(answer, width) {
     h("div", { class: "bar" }, bar(answer, width, width < 560 ? 28 : 48, caption)),
     legend(answer),
     h("div", { class: "ring" }, ring(answer)));
-  return figure("memory", caption, picture, null);
+  const whyButton = h("button", { type: "button", class: "btn small drawer-only", "data-act": "why" }, t("why.title"));
+  return figure("memory", caption, picture, null, [whyButton]);
 }
 
 /** The scale that an answer needs: card, whole range and some air. */

@@ -81,7 +81,12 @@ on("set", (argument) => {
 on("apply", (argument) => setFields(JSON.parse(argument)));
 on("reset", () => change((now) => { now.fields = Object.fromEntries(Object.entries(now.fields).filter(([key]) => ["model_name", "gpu", "method"].includes(key))); }));
 on("unit", () => change((now) => { now.view.unit = unit() === "GB" ? "GiB" : "GB"; if (now.view.unit === "GB") delete now.view.unit; }));
-on("part", (key) => change((now) => { if (now.view.part === key) delete now.view.part; else now.view.part = key; }));
+on("part", (key) => {
+  change((now) => { if (now.view.part === key) delete now.view.part; else now.view.part = key; });
+  $("why").classList.toggle("open", Boolean(state.view.part));
+});
+on("why", () => $("why").classList.toggle("open"));
+on("why-close", () => $("why").classList.remove("open"));
 on("view", (key) => change((now) => { now.view.view = key; }));
 on("sheet", () => { document.body.classList.toggle("sheet-open"); paint(); });
 

@@ -66,7 +66,7 @@ function matches() {
     const score = words.reduce((sum, word) => sum + (text.includes(word) ? 2 : near(text, word) ? 1 : -100), 0);
     if (score >= 0) scored.push([score, model]);
   }
-  return scored.sort(([a, one], [b, other]) => b - a || (other.released ?? "").localeCompare(one.released ?? "") || one.name.localeCompare(other.name)).map(([, model]) => model);
+  return scored.sort(([a, one], [b, other]) => b - a || (words.length ? one.name.length - other.name.length : 0) || (other.released ?? "").localeCompare(one.released ?? "") || one.name.localeCompare(other.name)).map(([, model]) => model);
 }
 
 /** Whether a word of five letters or more is in the text but for one edit; for finding only. */

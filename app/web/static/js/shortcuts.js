@@ -20,7 +20,7 @@ export const KEYS = [
   ["3", "fine-tuning", () => setMode("fine-tuning")], ["4", "compare", () => setMode("compare")],
   ["m", "model", press("pick-model")], ["g", "gpu", press("pick-gpu")], ["u", "users", focus("f-batch_size")], ["l", "length", focus("f-sequence_length")],
   ["[", "halve", halve(0.5)], ["]", "double", halve(2)], ["Ctrl K", "presets", press("presets")], ["x", "more", () => toggleMore()],
-  ["w", "why", () => showWhy()], ["f", "fixes", press("fixes")], ["a", "add", addToCompare], ["y", "copy", press("copy-body")], ["s", "share", press("share")],
+  ["w", "why", press("why")], ["f", "fixes", press("fixes")], ["a", "add", addToCompare], ["y", "copy", press("copy-body")], ["s", "share", press("share")],
   ["h", "history", press("history")], ["e", "export", press("export")], ["d", "theme", press("theme")], ["z", "language", press("language")],
   ["b", "unit", press("unit")], ["?", "sheet", press("shortcuts")], ["Esc", "leave", leave],
 ];
@@ -30,15 +30,10 @@ function addToCompare() {
   else setMode("compare");
 }
 
-function showWhy() {
-  const why = $("why");
-  why.classList.toggle("open");
-  why.scrollIntoView({ block: "nearest" });
-}
-
 function leave() {
   if (isOpen()) return closeDialog();
   if (document.body.classList.contains("sheet-open")) return act("sheet");
+  if ($("why").classList.contains("open")) return act("why-close");
   if (state.view.part) return change((now) => { delete now.view.part; });
   return document.activeElement?.blur?.();
 }

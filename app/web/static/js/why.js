@@ -14,7 +14,8 @@ export function why() {
   if (!answer) return [];
   const part = chosen(answer);
   return [h("section", { class: "card", "data-key": "why" },
-    h("h2", {}, t("why.title"), h("button", { type: "button", class: "btn small quiet push no-print", "data-act": "copy-why" }, t("why.copy"))),
+    h("h2", {}, t("why.title"), h("span", { class: "push no-print" }, h("button", { type: "button", class: "btn small quiet", "data-act": "copy-why" }, t("why.copy")),
+      h("button", { type: "button", class: "btn small quiet drawer-only", "data-act": "why-close", "aria-label": t("dialog.close") }, "✕"))),
     h("div", { class: "why-body" }, body(answer, part)))];
 }
 
