@@ -45,6 +45,12 @@ _RULES: Final = (
     Rule("momentum", "neutral_only_sgd", lambda r: r.optimizer != "SGD"),
     Rule("lora", "neutral_only_adapters", lambda r: not _adapters(r)),
     Rule("trainable_parameters", "neutral_only_full", _adapters),
+    Rule(
+        "checkpoint_every_n_layers", "neutral_only_every_n", lambda r: r.gradient_checkpointing != "every_n"
+    ),
+    Rule("galore_rank", "neutral_only_galore", lambda r: r.optimizer != "GaLore"),
+    Rule("pipeline_schedule", "neutral_no_pipeline", lambda r: r.pipeline_parallel == 1),
+    Rule("pipeline_chunks", "neutral_only_interleaved", lambda r: r.pipeline_schedule != "interleaved"),
     Rule("zero_stage", "neutral_one_replica", lambda r: r.zero_stage > 0 and _one_replica(r)),
     Rule("fsdp", "neutral_one_replica", lambda r: r.fsdp != "none" and _one_replica(r)),
     Rule("sequence_parallel", "neutral_no_tensor_parallel", lambda r: r.tensor_parallel == 1),

@@ -82,6 +82,8 @@ TRAINING_ATTENTIONS: Final = Choices(training.ATTENTIONS, {"flash_attention": "f
 FRAMEWORKS: Final = Choices(training.FRAMEWORKS)
 FSDP: Final = Choices(training.FSDP, {"full_shard": "fsdp2"})
 OFFLOADS: Final = Choices(training.OFFLOADS)
+OBJECTIVES: Final = Choices(training.OBJECTIVES, {"sft": "causal_lm"})
+SCHEDULES: Final = Choices(training.SCHEDULES, {"zb": "zero_bubble"})
 LORA_BIASES: Final = Choices(training.LORA_BIASES)
 TRAINING_QUESTIONS: Final = Choices(training.QUESTIONS)
 

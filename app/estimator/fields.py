@@ -68,6 +68,7 @@ class TrainingFields(ModelFields, total=False):
     optimizer: str
     momentum: float
     optimizer_dtype: str
+    galore_rank: int
     gradient_dtype: str | None
     master_weights: bool | None
     optimizer_foreach: bool | None
@@ -76,6 +77,8 @@ class TrainingFields(ModelFields, total=False):
     batch_size: int  # [sequences of one data-parallel rank]
     sequence_length: int  # [tokens]
     gradient_checkpointing: str | bool
+    checkpoint_every_n_layers: int
+    objective: str
     attention: str
     fused_cross_entropy: bool
     compile: bool
@@ -88,6 +91,8 @@ class TrainingFields(ModelFields, total=False):
     tensor_parallel: int
     sequence_parallel: bool
     pipeline_parallel: int
+    pipeline_schedule: str
+    pipeline_chunks: int
     context_parallel: int
     expert_parallel: int
     gpu: Gpu | None

@@ -5,7 +5,8 @@ bytes; `item` is bytes per element of the state's data type.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Final
 
@@ -29,6 +30,7 @@ class Group:
     count: int
     item: int
     matrix: bool = True
+    in_place: bool = False  # trained where it stands, beside adapters that are tensors of their own
 
     @property
     def elements(self) -> int:
@@ -137,8 +139,10 @@ OPTIMIZERS: Final[Mapping[str, Optimizer]] = {
 }
 
 
-def find(name: str, momentum: float = 0.9) -> Optimizer:
-    """The optimizer of this name; SGD without momentum keeps nothing."""
+def find(name: str, momentum: float = 0.9, rank: int = 128) -> Optimizer:
+    """The optimizer of this name; SGD without momentum keeps nothing; `rank` is GaLore's."""
+    if name == "GaLore":
+        return replace(OPTIMIZERS[name], state=partial(galore_state, rank=rank))
     if name == "SGD" and momentum == 0:
         return Optimizer(no_state, copies=0, loops=0, fused=True)
     return OPTIMIZERS[name]

@@ -102,6 +102,11 @@ class TrainingRequest:
     batch_size: int = 1
     sequence_length: int = 2048
     gradient_checkpointing: str = "none"
+    checkpoint_every_n_layers: int = 2  # with `every_n`
+    objective: str = "causal_lm"
+    pipeline_schedule: str = "1f1b"
+    pipeline_chunks: int = 2  # stages of layers on each rank, with `interleaved`
+    galore_rank: int = 128
     attention: str = "sdpa"
     fused_cross_entropy: bool = False
     compile: bool = False
@@ -119,3 +124,8 @@ class TrainingRequest:
     gpus_per_node: int = 8
     solve_for: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)  # options of a method beyond the contract
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that one micro-batch runs through the model: a preference is a pair."""
+        return self.batch_size * (1 if self.objective == "causal_lm" else 2)

@@ -12,6 +12,7 @@ from app.sized import DIMENSIONS
 
 DENSE = {"model_name": "Qwen3-8B", "gpu": "H100-80GB"}
 EXPERTS = {"model_name": "Qwen3-30B-A3B", "gpu": "H200"}
+PIPED = {**DENSE, "pipeline_parallel": 4, "gradient_accumulation_steps": 8}
 SIZED = {"model_size": 8, "gpu": "H100-80GB"}
 
 # For each field: the request that it is put into, and another value than the default.
@@ -65,6 +66,11 @@ TRAINING: dict[str, tuple[dict[str, Any], Any]] = {
     "batch_size": (DENSE, 2),
     "sequence_length": (DENSE, 4096),
     "gradient_checkpointing": (DENSE, "full"),
+    "checkpoint_every_n_layers": ({**DENSE, "gradient_checkpointing": "every_n"}, 7),
+    "objective": (DENSE, "dpo"),
+    "galore_rank": ({**DENSE, "optimizer": "GaLore"}, 512),
+    "pipeline_schedule": (PIPED, "gpipe"),
+    "pipeline_chunks": ({**PIPED, "pipeline_schedule": "interleaved"}, 4),
     "attention": (DENSE, "eager"),
     "fused_cross_entropy": (DENSE, True),
     "compile": (DENSE, True),

@@ -70,6 +70,9 @@ class TrainingSchema(ModelSchema, PresentationSchema):
     mixed_precision = Choice("Autocast.", of=choices.MIXED_PRECISIONS, default=_default("mixed_precision"))
     optimizer = Choice("Optimizer.", of=choices.OPTIMIZERS, default=_default("optimizer"))
     momentum = Number("With SGD.", least=0, most=1, default=_default("momentum"))
+    galore_rank = Integer(
+        "With GaLore: the rank of projected gradients.", most=2**16, default=_default("galore_rank")
+    )
     optimizer_dtype = Choice(
         "Data type of its states; auto is what it allocates itself.",
         of=choices.OPTIMIZER_DTYPES,
@@ -95,6 +98,16 @@ class TrainingSchema(ModelSchema, PresentationSchema):
         false="none",
         default=_default("gradient_checkpointing"),
     )
+    checkpoint_every_n_layers = Integer(
+        "With every_n: every how manieth layer is recomputed.",
+        most=2**16,
+        default=_default("checkpoint_every_n_layers"),
+    )
+    objective = Choice(
+        "What is learned; dpo holds a frozen reference model beside (none with adapters), orpo none.",
+        of=choices.OBJECTIVES,
+        default=_default("objective"),
+    )
     attention = Choice(
         "Attention implementation.", of=choices.TRAINING_ATTENTIONS, default=_default("attention")
     )
@@ -113,6 +126,12 @@ class TrainingSchema(ModelSchema, PresentationSchema):
     )
     sequence_parallel = Boolean("Norms split over the tensor group.", default=_default("sequence_parallel"))
     pipeline_parallel = Integer("Stages of layers.", most=MOST_GPUS, default=_default("pipeline_parallel"))
+    pipeline_schedule = Choice(
+        "Order of a pipeline's micro-batches.", of=choices.SCHEDULES, default=_default("pipeline_schedule")
+    )
+    pipeline_chunks = Integer(
+        "With interleaved: stages of layers on each rank.", most=2**10, default=_default("pipeline_chunks")
+    )
     context_parallel = Integer(
         "Shares of the sequence.", most=MOST_GPUS, default=_default("context_parallel")
     )

@@ -41,13 +41,8 @@ def contradictions(request: TrainingRequest) -> Iterator[Problem]:
 
 def not_computed(request: TrainingRequest) -> Iterator[str]:
     """Documented options that are not followed yet."""
-    if request.offload.activations != "none":
-        yield "offload.activations"
-    if request.lora is not None and request.method in ADAPTED:
-        if request.lora.modules_to_save:
-            yield "lora.modules_to_save"
-        if request.lora.bias != "none":
-            yield "lora.bias"
+    if request.objective != "causal_lm" and request.fused_cross_entropy:
+        yield "fused_cross_entropy"
 
 
 def notes(request: TrainingRequest) -> Iterator[Message]:
@@ -66,8 +61,10 @@ def notes(request: TrainingRequest) -> Iterator[Message]:
         yield Message("training_compiled")
     if request.mixed_precision == "fp8":
         yield Message("training_fp8")
-    if request.method == "dora":
-        yield Message("training_dora")
+    if request.offload.activations != "none":
+        yield Message("training_offloaded_activations")
+    if request.objective != "causal_lm":
+        yield Message("training_preferences", {"sequences": request.sequences})
 
 
 @lru_cache(maxsize=1024)

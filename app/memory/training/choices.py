@@ -9,7 +9,9 @@ MIXED_PRECISIONS: Final = ("none", "bf16", "fp16", "fp8")
 OPTIMIZERS: Final = tuple(_OPTIMIZERS)
 OPTIMIZER_DTYPES: Final = ("float32", "auto", "bfloat16", "float16")
 GRADIENT_DTYPES: Final = ("float32", "bfloat16", "float16")
-CHECKPOINTINGS: Final = ("none", "full", "selective")
+CHECKPOINTINGS: Final = ("none", "full", "selective", "every_n")
+OBJECTIVES: Final = ("causal_lm", "dpo", "orpo")
+SCHEDULES: Final = ("1f1b", "gpipe", "interleaved", "zero_bubble")
 ATTENTIONS: Final = ("sdpa", "eager", "flash_attention_2")
 FRAMEWORKS: Final = (
     "transformers", "megatron", "unsloth", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory",

@@ -8,7 +8,7 @@ from ..requests import TrainingRequest
 from .advice import advice
 from .checks import notes
 from .device import overhead
-from .follow import Held, follow
+from .follow import Held, follow, host_bytes
 from .operations_count import forward_flops
 from .setup import Question, Setup, Step, set_up
 from .solve import solve
@@ -82,8 +82,15 @@ def _extra(
             "forward_causal": _whole(causal),
         },
         "global_batch_size": batch * request.data_parallel * request.gradient_accumulation_steps,
+        "cpu_bytes_per_node": _per_node(request, setup),
         "advice": advice(question, peak, phases[peak].total),
     } | ({"solution": solve(request)} if request.solve_for else {})
+
+
+def _per_node(request: TrainingRequest, setup: Setup) -> int:
+    """Host memory of one machine, every rank on it holding what the fullest one does [bytes]."""
+    ranks = min(setup.layout.gpus * setup.layout.context, request.gpus_per_node)
+    return ranks * max(host_bytes(step, request) for step in setup.steps)
 
 
 def _whole(count: int) -> int | float:

@@ -1,6 +1,8 @@
 """A step followed: the largest moment of each phase of one rank, taken apart."""
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 
 from ...units import ceil_div
 from ..requests import TrainingRequest
@@ -27,16 +29,15 @@ class Held:
 
 def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     """The largest moment of each phase."""
-    batch = request.batch_size
+    batch = request.sequences
     length = ceil_div(request.sequence_length, request.context_parallel)
     shard, extra = step.sharding, step.buffers
     weights = 0 if request.offload.parameters != "none" else ceil_div(step.weights, shard.weights)
     states = ceil_div(step.states + step.masters, shard.states)
     gradients = ceil_div(step.gradients, shard.gradients)
     waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
-    resident = Held(
-        weights, waiting, states, (step.in_flight - 1) * value(step.plan.kept, batch, length), extra.always
-    )
+    beside = ceil(max(Fraction(0), step.in_flight - 1) * value(step.plan.kept, batch, length))
+    resident = Held(weights, waiting, states, beside, extra.always)
     phases = {}
     for name in PHASES[:-1]:
         moments = step.plan.phase(name)
@@ -50,6 +51,17 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
         ceil_div(step.step_temporary, shard.states) + extra.step + extra.always,
     )
     return phases
+
+
+def host_bytes(step: Step, request: TrainingRequest) -> int:
+    """Bytes in host memory for one rank: what is offloaded there."""
+    length = ceil_div(request.sequence_length, request.context_parallel)
+    host = ceil_div(step.host_states, step.sharding.states) if request.offload.optimizer == "cpu" else 0
+    if request.offload.parameters == "cpu":
+        host += ceil_div(step.weights, step.sharding.weights)
+    if request.offload.activations == "cpu":
+        host += ceil(step.in_flight * value(step.plan.host, request.sequences, length))
+    return host
 
 
 def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held) -> Held:

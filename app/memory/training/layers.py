@@ -11,8 +11,8 @@ from typing import Final
 from ...architecture.operations import Axis
 from ...architecture.sections import Section
 from . import attention, elementwise, experts, linears, norms, scans  # noqa: F401  (sign up their rules)
-from .lowering import Lowering
-from .mode import Mode
+from .lowering import Lowering, is_saved
+from .mode import Adapters, Mode
 from .sizes import coefficients, dominates
 from .tape import Moment, Walk
 
@@ -37,11 +37,13 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One block where it stands in the model: `trained` its weights, `reached` by a gradient from before."""
+    """One block where it stands in the model: `trained` its weights, `reached` by a gradient from before,
+    `recomputed` where the mode recomputes at all."""
 
     section: Section
     trained: bool
     reached: bool
+    recomputed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,15 @@ def places(sections: Sequence[Section], mode: Mode, span: Span = WHOLE) -> Itera
         if not span.holds(section, layer) or not is_text(section):
             continue
         trained = mode.adapters is None and is_trained(section, layer, mode)
-        yield Place(section, trained, reached)
-        adapted = mode.adapters is not None and "{}" in section.template
+        yield Place(section, trained, reached, layer is None or layer % mode.every == 0)
+        adapted = mode.adapters is not None and ("{}" in section.template or saves(section, mode.adapters))
         leaf = mode.leaf_inputs and section.component == "embedding"
         reached = reached or trained or adapted or leaf
+
+
+def saves(section: Section, settings: Adapters) -> bool:
+    """Whether a module trained in full stands in this block."""
+    return any(is_saved(p, settings) for op in section.block.operations for p in op.parameters)
 
 
 def is_text(section: Section) -> bool:

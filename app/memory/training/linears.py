@@ -32,7 +32,8 @@ def project(low: Lowering, x: Value, op: Linear, count: int) -> Value:
         return narrow_product(low, x, op, count)
     weight = low.operand(op.parameters[0])
     bias = low.operand(op.parameters[1]) if len(op.parameters) > 1 else None
-    return low.tape.matrix(low.tape.cast(x, weight.item), weight, count, bias)
+    whole = weight.count * low.mode.compute_item if low.mode.dequantizes and not op.head else 0
+    return low.tape.matrix(low.tape.cast(x, weight.item), weight, count, bias, working=whole)
 
 
 def narrow_product(low: Lowering, x: Value, op: Linear, count: int) -> Value:
@@ -57,8 +58,24 @@ def adapter(low: Lowering, settings: Adapters, x: Value, op: Linear, base: Value
     up = adapter_weight(low, settings.rank * op.fan_out, settings.item, item)
     inner = tape.matrix(x, down, share(x.count, op.fan_in) * settings.rank)
     update = tape.scale(tape.matrix(inner, up, count))
+    if settings.magnitudes:
+        base, update = scaled_by_norms(low, settings, op, base, update)
     x.storage.last = len(tape.nodes)  # a variable of the adapter's forward
     return tape.cast(tape.add(base, update), kind)
+
+
+def scaled_by_norms(
+    low: Lowering, settings: Adapters, op: Linear, base: Value, update: Value
+) -> tuple[Value, Value]:
+    """DoRA (arXiv 2402.09353, as PEFT computes it): both times magnitude / norm of the merged weight's rows.
+
+    For the norms the update is multiplied out, scaled and added to the weight: three matrices at once.
+    """
+    tape = low.tape
+    magnitudes = tape.weight(op.fan_out, settings.item, trained=True)
+    matrix = share(op.fan_in * op.fan_out, low.ranks) * settings.item
+    ratio = tape.fused((magnitudes,), magnitudes.count, settings.item, working=3 * matrix)
+    return tape.multiply(base, ratio), tape.multiply(update, ratio)
 
 
 def adapter_weight(low: Lowering, elements: int, stored: int, used: int) -> Value:

@@ -28,7 +28,9 @@ def measure_head(place: Place, mode: Mode, entering: int | None = None) -> Cost:
         logits, split = wide, len(tape.nodes)
     probabilities = tape.unary(wide, saves="output")
     wide.storage.last = len(tape.nodes)
-    loss = tape.fused((probabilities,), ONE, 4, keeps=(probabilities.storage,))
+    again = [Storage(share(probabilities.size, 2))] if mode.objective == "orpo" else []  # of the chosen half
+    beside = logits.size if mode.reference else 0  # what the reference model says of the same tokens
+    loss = tape.fused((probabilities,), ONE, 4, keeps=(probabilities.storage, *again), working=beside)
     tape.output = loss
     walk = Walk(tape, mode.kernels.in_place, mode.accumulating)
     for value in tape.inputs:

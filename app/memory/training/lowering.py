@@ -1,6 +1,6 @@
 """From the forward description to the tape: each operation becomes the primitives that PyTorch runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ... import parallelism
@@ -158,13 +158,21 @@ class Lowering:
         known = self._weights.get(parameter.name)
         if known is None:
             item = 4 if parameter.dtype == "float32" else self.mode.weight_item
-            needs = self.trained if trained is None else trained
+            needs = (self.trained or self._chosen_by_name(parameter)) if trained is None else trained
             known = self.tape.weight(local_size(parameter, self.mode.layout), item, trained=needs)
             times = self._chosen.times(parameter)
             if times and self.mode.adapters is not None:
                 known = self.merged(known, parameter, self.mode.adapters, times)
             self._weights[parameter.name] = known
         return known
+
+    def _chosen_by_name(self, parameter: Parameter) -> bool:
+        """Whether it is trained beside adapters: in a module trained in full, or as a bias."""
+        settings = self.mode.adapters
+        if settings is None:
+            return False
+        biases = {p.name for t in self._chosen.modules for p in t.operation.parameters[1:]}
+        return is_saved(parameter, settings) or is_trained_bias(parameter, settings, biases)
 
     def merged(self, base: Value, parameter: Parameter, settings: Adapters, times: int) -> Value:
         """W + B A for each of the stacked matrices, made anew in every forward pass and kept: PEFT's
@@ -215,6 +223,19 @@ def chosen_in(section: Section, mode: Mode) -> adapter_rules.Chosen:
     if mode.adapters is None:
         return adapter_rules.Chosen((), {})
     return adapter_rules.choose((section,), mode.adapters.target_modules, mode.adapters.model_type)
+
+
+def is_saved(parameter: Parameter, settings: Adapters) -> bool:
+    """Whether it belongs to a module that is trained in full (`modules_to_save`)."""
+    module = f".{parameter.name.rpartition('.')[0]}"
+    return any(module.endswith(f".{name}") or f".{name}." in module for name in settings.saved)
+
+
+def is_trained_bias(parameter: Parameter, settings: Adapters, adapted: Collection[str]) -> bool:
+    """Whether it is a bias that `lora.bias` trains; `adapted`: those of modules with adapters."""
+    if settings.bias == "all":
+        return "bias" in parameter.name
+    return settings.bias == "lora_only" and parameter.name in adapted
 
 
 def gates(section: Section) -> frozenset[int]:

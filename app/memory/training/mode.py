@@ -72,6 +72,8 @@ class Adapters:
     target_modules: str | tuple[str, ...] = "all-linear"
     magnitudes: bool = False  # DoRA
     model_type: str = ""  # by which PEFT knows stacked experts under older names
+    saved: tuple[str, ...] = ()  # modules trained in full, as copies of their own (`modules_to_save`)
+    bias: str = "none"  # which biases are trained: none, all, lora_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,11 @@ class Mode:
     single: bool = True  # one sequence
     exceeded: frozenset[int] = field(default_factory=frozenset)  # windows shorter than the sequence
     checkpointing: str = "none"
+    every: int = 1  # every how manieth layer is recomputed
+    offloaded: bool = False  # what finished blocks keep lies in host memory
+    dequantizes: bool = False  # each product first makes its weight whole, in the compute type
+    objective: str = "causal_lm"
+    reference: bool = False  # a frozen model runs beside, without gradients
     adapters: Adapters | None = None
     trained_from: int = 0  # layers before this one are frozen; embeddings too, if above 0
     accumulating: bool = False

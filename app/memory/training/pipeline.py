@@ -1,6 +1,7 @@
 """Pipeline stages: which blocks each holds, and how many micro-batches it keeps at once."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from ...architecture.sections import Section
 from ...parallelism import Stage, balanced, stages
@@ -8,21 +9,41 @@ from ..requests import TrainingRequest
 from .layers import WHOLE, Span
 
 
-def pipeline(request: TrainingRequest, sections: tuple[Section, ...]) -> Iterator[tuple[Stage, Span, int]]:
-    """The stages in order; one forward, one backward, so that the first keeps most.
-
-    Stage r of p keeps min(p - r, micro-batches) (arXiv 2104.04473, section 2.2.1).
-    """
-    size, micro_batches = request.pipeline_parallel, request.gradient_accumulation_steps
+def pipeline(
+    request: TrainingRequest, sections: tuple[Section, ...]
+) -> Iterator[tuple[Stage, Span, Fraction]]:
+    """The stages in order, each with the micro-batches whose activations it keeps at once."""
+    size = request.pipeline_parallel
     if size == 1:
-        yield stages(sections, 1)[0], WHOLE, 1
+        yield stages(sections, 1)[0], WHOLE, Fraction(1)
         return
     start = 0
     for rank, layers in enumerate(balanced(request.model.architecture.layers, size)):
         span = Span(start, start + layers, rank == 0, rank == size - 1)
         start += layers
         stage = Stage(f"stage {rank}", tuple(held_by(sections, span)), 1, span.first, span.last)
-        yield stage, span, min(size - rank, micro_batches)
+        yield stage, span, in_flight(request, rank)
+
+
+def in_flight(request: TrainingRequest, rank: int) -> Fraction:
+    """Micro-batches of a stage's activations that are alive at once.
+
+    GPipe (arXiv 1811.06965) keeps all; one forward, one backward keeps p - r on stage r of p (arXiv
+    2104.04473, section 2.2.1); interleaved with v chunks 2 (p - r - 1) + (v - 1) p + 1 chunks (Megatron's
+    warm-up); ZB-H1 as many as the first stage of 1F1B, on every stage (arXiv 2401.10241).
+    """
+    size, micro_batches = request.pipeline_parallel, request.gradient_accumulation_steps
+    match request.pipeline_schedule:
+        case "gpipe":
+            return Fraction(micro_batches)
+        case "zero_bubble":
+            return Fraction(min(size, micro_batches))
+        case "interleaved":
+            chunks = request.pipeline_chunks
+            alive = 2 * (size - rank - 1) + (chunks - 1) * size + 1
+            return Fraction(min(alive, micro_batches * chunks), chunks)
+        case _:
+            return Fraction(min(size - rank, micro_batches))
 
 
 def held_by(sections: tuple[Section, ...], span: Span) -> Iterator[tuple[Section, int]]:

@@ -6,7 +6,7 @@ gradients of the blocks behind`, pruned to the moments that some batch and lengt
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ...architecture.operations import Attention, Axis, Linear, Rotary
@@ -35,13 +35,15 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Moments of each phase; `held` stays to the end of the step, `kept` is what all blocks keep."""
+    """Moments of each phase; `held` stays to the end of the step, `kept` is what all blocks keep, `host`
+    what they keep in host memory."""
 
     forward: tuple[Instant, ...]
     loss: tuple[Instant, ...]
     backward: tuple[Instant, ...]
     held: Coefficients
     kept: Coefficients
+    host: Coefficients
 
     def phase(self, name: str) -> tuple[Instant, ...]:
         """The moments of one phase."""
@@ -82,7 +84,8 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
     forward: list[Moment] = []
     loss: list[Moment] = []
     backward: list[Moment] = []
-    before, ends, tied = _running(costs, base), _ends(costs), has_tied_head(sections)
+    alive = 0 if mode.offloaded else 1
+    before, ends, tied = _running(costs, base, alive), _ends(costs), has_tied_head(sections)
     done = 0
     for index in reversed(range(len(costs))):
         cost, start = costs[index], before[index]
@@ -104,7 +107,8 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
         _instants(loss),
         _instants(backward),
         coefficients(held + 2 * sum(cost.leaf for cost in costs) + IDS),
-        coefficients(sum(cost.kept for cost in costs) + base),
+        coefficients(sum(alive * cost.kept for cost in costs) + base),
+        coefficients(sum(cost.kept for cost in costs) if mode.offloaded else 0),
     )
 
 
@@ -113,11 +117,12 @@ def _costs(rows: Sequence[Place], mode: Mode) -> list[Cost]:
     known: dict[tuple[object, ...], Cost] = {}
     costs: list[Cost] = []
     entering: int | None = None
+    kept = replace(mode, checkpointing="none")
     for place in rows:
-        key = (id(place.section), place.trained, place.reached, entering)
+        key = (id(place.section), place.trained, place.reached, entering, place.recomputed)
         if key not in known:
             read = measure_head if place.section.component == "head" else measure
-            known[key] = read(place, mode, entering)
+            known[key] = read(place, mode if place.recomputed else kept, entering)
         costs.append(known[key])
         entering = known[key].leaving
     return costs
@@ -133,12 +138,12 @@ def _ends(costs: Sequence[Cost]) -> set[int]:
     return {*first.values(), *last.values()}
 
 
-def _running(costs: Sequence[Cost], base: int) -> list[int]:
-    """What is kept before each block."""
+def _running(costs: Sequence[Cost], base: int, alive: int) -> list[int]:
+    """What is kept on the device before each block; nothing of other blocks if it is not `alive` there."""
     totals = []
     for cost in costs:
         totals.append(base)
-        base += cost.kept
+        base += alive * cost.kept
     return totals
 
 

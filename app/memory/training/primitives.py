@@ -137,14 +137,17 @@ class Recorder(Tape):
         self.record(Node([(x, Flow.SAME) for x in inputs], (out,)))
         return out
 
-    def matrix(self, x: Value, weight: Value, count: int, bias: Value | None = None) -> Value:
-        """x W^T + b: keeps x for a trained W, and W where x needs a gradient."""
+    def matrix(
+        self, x: Value, weight: Value, count: int, bias: Value | None = None, *, working: int = 0
+    ) -> Value:
+        """x W^T + b: keeps x for a trained W, and W where x needs a gradient; `working`: alive besides while
+        it runs, forward and backward."""
         out = self.new(count, weight.item, x, weight, *(() if bias is None else (bias,)))
         kept = [x.storage] if weight.grad else []
         if x.grad:
             kept.append(weight.storage)
         inputs = [(x, Flow.NEW), (weight, Flow.NEW)] + ([(bias, Flow.NEW)] if bias is not None else [])
-        self.record(Node(inputs, (out,), kept))
+        self.record(Node(inputs, (out,), kept, working, working))
         return out
 
     def products(self, a: Value, b: Value, count: int, item: int | None = None) -> Value:

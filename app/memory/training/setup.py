@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -42,7 +43,7 @@ class Step:
 
     stage: Stage
     ranks: int
-    in_flight: int
+    in_flight: Fraction
     recipe: Recipe
     sharding: Sharding
     plan: Plan
@@ -53,6 +54,7 @@ class Step:
     gradients: int
     step_temporary: int
     trainable: int
+    host_states: int = 0  # states and master weights in host memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +72,8 @@ class Setup:
 _FIELDS: Final = attrgetter(
     "model", "method", "lora", "trainable_parameters", "mixed_precision", "optimizer", "momentum",
     "optimizer_dtype", "gradient_dtype", "master_weights", "optimizer_foreach", "optimizer_fused",
-    "gradient_accumulation_steps", "gradient_checkpointing", "attention", "fused_cross_entropy", "compile",
+    "gradient_accumulation_steps", "gradient_checkpointing", "attention", "checkpoint_every_n_layers",
+    "objective", "pipeline_schedule", "pipeline_chunks", "galore_rank", "fused_cross_entropy", "compile",
     "framework", "zero_stage", "fsdp", "offload", "data_parallel", "tensor_parallel", "sequence_parallel",
     "pipeline_parallel", "context_parallel", "expert_parallel", "gpus_per_node",
 )  # fmt: skip
@@ -89,7 +92,7 @@ class Question:
         self.kernels = kernels or kernels_of(request)
         length = request.sequence_length
         exceeded = frozenset(w for w in windows(request.model.architecture) if length >= w)
-        self._key = (_FIELDS(request), self.kernels, request.batch_size == 1, exceeded)
+        self._key = (_FIELDS(request), self.kernels, request.sequences == 1, exceeded)
         self._hash = hash(self._key)
 
     @property
@@ -159,11 +162,17 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         single=question.single,
         exceeded=question.exceeded,
         checkpointing=recomputation(request),
+        every=request.checkpoint_every_n_layers if request.gradient_checkpointing == "every_n" else 1,
+        offloaded=request.offload.activations != "none",
+        dequantizes=request.method == "qlora",
+        objective=request.objective,
+        reference=request.objective == "dpo",
         adapters=adapters_of(request),
         trained_from=first_trained(request.model.architecture, request.trainable_parameters),
         accumulating=request.gradient_accumulation_steps > 1 or recipe.buffered,
         fused_loss=request.fused_cross_entropy or (request.framework == "torchtitan" and request.compile),
-        wide_loss=request.model.architecture.notes.get("kind") not in ("encoder", "encoder_decoder"),
+        wide_loss=request.objective == "causal_lm"
+        and request.model.architecture.notes.get("kind") not in ("encoder", "encoder_decoder"),
         leaf_inputs=request.gradient_checkpointing != "none" and request.framework in OVER_TRANSFORMERS,
         layout=layout,
         sequence_parallel=request.sequence_parallel,
@@ -172,7 +181,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
 
 def recomputation(request: TrainingRequest) -> str:
     """What is computed again; torchtitan's selective mode goes operation by operation."""
-    chosen = request.gradient_checkpointing
+    chosen = "full" if request.gradient_checkpointing == "every_n" else request.gradient_checkpointing
     return "operations" if chosen == "selective" and request.framework == "torchtitan" else chosen
 
 
@@ -193,7 +202,7 @@ def adapters_of(request: TrainingRequest) -> Adapters | None:
     item = 2 if request.framework in NARROW_ADAPTERS and request.mixed_precision == "none" else 4
     return Adapters(
         lora.rank, lora.dropout, item, lora.target_modules, request.method == "dora",
-        request.model.architecture.model_type,
+        request.model.architecture.model_type, lora.modules_to_save, lora.bias,
     )  # fmt: skip
 
 
@@ -232,7 +241,7 @@ def _step(
     mode: Mode,
     stage: Stage,
     span: Span,
-    in_flight: int,
+    in_flight: Fraction,
 ) -> Step:
     architecture = request.model.architecture
     sharding, held = sharding_of(request), stage.sections
@@ -240,13 +249,16 @@ def _step(
     elements = sum(group.count * group.elements for group in groups)
     share = _share(request, architecture)
     trained = round(elements * share)
-    chosen = optimizers.find(request.optimizer, request.momentum)
+    chosen = optimizers.find(request.optimizer, request.momentum, request.galore_rank)
     states = round(optimizers.state_bytes(chosen, groups, request.optimizer_dtype) * share)
     item = mode.adapters.item if mode.adapters else recipe.gradient_item
     of_item = mode.adapters.item if mode.adapters else mode.weight_item
     weights = rank_weights(recipe.stored, layout, stage).exact
+    reference = weights if request.objective == "dpo" and mode.adapters is None else 0
+    gradients = trained * item
     if mode.adapters is not None:
-        weights += sum(group.count * group.elements * group.item for group in groups)
+        gradients = sum(group.count * group.elements * group.item for group in groups)
+        weights += sum(group.count * group.elements * group.item for group in groups if not group.in_place)
     offloaded = request.offload.optimizer != "none"
     beside = buffers(sharding, stage, layout, recipe.local_item, item, trained)
     behind = Behind(sharding.gradients, item, of_item, beside)
@@ -258,12 +270,13 @@ def _step(
         sharding,
         plan_of(recipe.stored, span, mode, behind),
         beside,
-        weights,
+        weights + reference,
         0 if offloaded else states,
         0 if offloaded else trained * recipe.master_item,
-        trained * item,
+        gradients,
         0 if offloaded else round(_step_temporary(request, chosen, groups) * share),
         trained,
+        states + trained * recipe.master_item if offloaded else 0,
     )
 
 
@@ -277,7 +290,7 @@ def _groups(
     recipe: Recipe, layout: Layout, mode: Mode, held: Sequence[tuple[Section, int]], vocabulary: int
 ) -> tuple[Group, ...]:
     if mode.adapters is not None:
-        return merged(adapter_groups(held, mode.adapters))
+        return merged(adapter_groups(held, mode.adapters, recipe.weight_item))
     return merged(full_groups(held, layout, recipe.weight_item, vocabulary))
 
 

@@ -9,6 +9,7 @@ from ...architecture.sections import Section
 from ...architecture.tensors import own_parameters
 from ...parallelism import Layout, local_shape
 from ..optimizer import Group
+from .lowering import is_saved, is_trained_bias
 from .mode import Adapters
 
 NO_MATRIX = (Role.EMBEDDING, Role.HEAD, Role.NORM, Role.BIAS)
@@ -37,8 +38,9 @@ def _trained_places(section: Section, first: int) -> int:
     return sum(index >= first for index in section.indices)
 
 
-def adapter_groups(held: Sequence[tuple[Section, int]], settings: Adapters) -> Iterator[Group]:
-    """Both matrices of every adapter on one rank, and DoRA's magnitudes."""
+def adapter_groups(held: Sequence[tuple[Section, int]], settings: Adapters, item: int) -> Iterator[Group]:
+    """Both matrices of every adapter on one rank, DoRA's magnitudes, modules trained in full and biases;
+    `item`: bytes per element of the stored weights."""
     counts = {id(section): places for section, places in held}
     sections = tuple(section for section, _ in held)
     chosen = adapters.choose(sections, settings.target_modules, settings.model_type)
@@ -57,6 +59,14 @@ def adapter_groups(held: Sequence[tuple[Section, int]], settings: Adapters) -> I
         )
         yield Group((rank, columns), count, settings.item)
         yield Group((rows, rank), count, settings.item)
+    biases = {p.name for t in chosen.modules for p in t.operation.parameters[1:]}
+    for section, places in held:
+        for parameter in own_parameters(section):
+            count = min(places, section.copies)
+            if is_saved(parameter, settings):
+                yield Group(parameter.shape, count, item, parameter.role not in NO_MATRIX)
+            elif is_trained_bias(parameter, settings, biases):
+                yield Group(parameter.shape, count, item, matrix=False, in_place=True)
 
 
 def _ends(op: adapters.Adaptable) -> tuple[int, int]:
@@ -73,7 +83,7 @@ def merged(groups: Iterator[Group]) -> tuple[Group, ...]:
     """Equal shapes counted together."""
     found: dict[tuple[object, ...], Group] = {}
     for group in groups:
-        key = (group.shape, group.item, group.matrix)
+        key = (group.shape, group.item, group.matrix, group.in_place)
         before = found.get(key)
         found[key] = replace(group, count=group.count + before.count) if before else group
     return tuple(found.values())

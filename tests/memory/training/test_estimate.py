@@ -12,6 +12,7 @@ from app.errors import InvalidLayout, InvalidRequest, NotSupportedYet
 from app.hardware import custom
 from app.memory.requests import Lora, Model, Offload, TrainingRequest
 from app.memory.training import estimate_training
+from app.memory.training.pipeline import in_flight
 
 LLAMA = {
     "model_type": "llama", "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 8,
@@ -146,18 +147,70 @@ def test_contradictions(fields: dict[str, object]) -> None:
         total(**fields)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"offload": Offload(activations="cpu")},
-        {"method": "lora", "lora": Lora(modules_to_save=("lm_head",))},
-        {"method": "lora", "lora": Lora(bias="all")},
-    ],
-    ids=str,
-)
-def test_what_is_not_computed_is_said(fields: dict[str, object]) -> None:
+def test_what_is_not_computed_is_said() -> None:
     with pytest.raises(NotSupportedYet):
-        total(**fields)
+        total(objective="dpo", fused_cross_entropy=True)
+
+
+def test_offloaded_activations_are_in_host_memory() -> None:
+    here, there = (
+        estimate_training(request(batch_size=8, offload=Offload(activations=where)))
+        for where in ("none", "cpu")
+    )
+    assert there.total < here.total
+    assert here.extra["cpu_bytes_per_node"] == 0
+    assert there.extra["cpu_bytes_per_node"] >= here.total - there.total
+
+
+def test_recomputing_every_second_layer_lies_between() -> None:
+    full = total(batch_size=8, gradient_checkpointing="full")
+    half = total(batch_size=8, gradient_checkpointing="every_n")
+    none = total(batch_size=8)
+    assert full < half < none
+    assert total(
+        batch_size=8, gradient_checkpointing="every_n", checkpoint_every_n_layers=1
+    ) == pytest.approx(full)
+
+
+def test_a_reference_model_is_a_second_copy_unless_adapters_can_be_switched_off() -> None:
+    def weights(**fields: object) -> int:
+        return estimate_training(request(**fields)).ranks[0].terms[0].bytes
+
+    assert weights(objective="dpo") == 2 * weights()
+    assert weights(objective="dpo", method="lora") == weights(method="lora")
+    assert total(objective="orpo", batch_size=2) > total(batch_size=2)
+
+
+def test_modules_trained_in_full_are_copies() -> None:
+    plain = estimate_training(request(method="lora", lora=Lora()))
+    saved = estimate_training(request(method="lora", lora=Lora(modules_to_save=("lm_head",))))
+    more = saved.extra["trainable_parameters"] - plain.extra["trainable_parameters"]
+    assert more > 0
+    assert saved.ranks[0].terms[0].bytes - plain.ranks[0].terms[0].bytes == 2 * more
+
+
+def test_biases_are_trained_where_they_stand() -> None:
+    biased = read_config({**LLAMA, "attention_bias": True})
+    plain, trained = (
+        estimate_training(TrainingRequest(Model(biased, "biased"), "lora", Lora(bias=bias)))
+        for bias in ("none", "all")
+    )
+    more = trained.extra["trainable_parameters"] - plain.extra["trainable_parameters"]
+    assert more == 8 * (1024 + 2 * 256 + 1024)
+    assert trained.ranks[0].terms[0].bytes == plain.ranks[0].terms[0].bytes
+
+
+@pytest.mark.parametrize(
+    ("schedule", "micro_batches"), [("1f1b", 4), ("gpipe", 8), ("interleaved", 5.5), ("zero_bubble", 4)]
+)
+def test_what_the_first_stage_keeps_at_once(schedule: str, micro_batches: float) -> None:
+    asked = request(
+        pipeline_parallel=4,
+        gradient_accumulation_steps=8,
+        pipeline_schedule=schedule,
+        pipeline_chunks=2,
+    )
+    assert in_flight(asked, 0) == micro_batches
 
 
 def test_what_was_taken_instead_is_said() -> None:
