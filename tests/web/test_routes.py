@@ -125,7 +125,8 @@ def test_the_presets_are_questions_that_are_answered(client: FlaskClient) -> Non
     assert len({preset["id"] for preset in presets()}) == len(presets())
     only_elsewhere = {"request_rate", "concurrency", "targets", "max_gpus"}
     for preset in presets():
-        kind = preset.get("calculation_type") or ("inference" if preset["mode"] == "inference" else "training")
+        serving = preset.get("calculation_type", preset["mode"]) == "inference"
+        kind = "inference" if serving else "training"
         body = {key: value for key, value in preset["body"].items() if key not in only_elsewhere}
         for column in [{}, *preset.get("columns", [])]:
             reply = client.post(f"/api/memory/{kind}", json={**body, **column})

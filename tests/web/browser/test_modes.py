@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -19,6 +20,12 @@ def settle(page: Any) -> None:
     """Wait until the questions under way are answered."""
     page.wait_for_timeout(150)
     page.wait_for_load_state("networkidle")
+
+
+def asked_directly(page: Any, **fields: Any) -> Any:
+    """What the API itself answers to the question of `ONE_CARD` with some fields changed."""
+    body = {"model_name": "Qwen3-8B", "gpu": "rtx-4090", "batch_size": 4, "sequence_length": 4096, **fields}
+    return page.request.post(urljoin(page.url, "/api/memory/inference"), data=body).json()
 
 
 @pytest.mark.parametrize("mode", ["inference", "training", "fine-tuning"])
@@ -75,11 +82,7 @@ def test_the_last_of_quick_changes_wins(open_page: PageMaker) -> None:
     page.fill("#f-batch_size", "8")
     page.wait_for_timeout(1200)
     page.unroute("**/api/memory/inference")
-    body = page.evaluate(
-        """() => fetch('/api/memory/inference', {method: 'POST', headers: {'Content-Type': 'application/json'},
-        body: JSON.stringify({model_name: 'Qwen3-8B', gpu: 'rtx-4090', batch_size: 8, sequence_length: 4096})})
-        .then(r => r.json())"""
-    )
+    body = asked_directly(page, batch_size=8)
     assert body["memory_requirements"]["kv_cache"] in page.inner_text(".legend")
 
 
@@ -130,11 +133,7 @@ def test_states_have_word_and_shape(open_page: PageMaker, state: str) -> None:
 
 def test_the_whisker_and_the_reserved_part_are_to_scale(open_page: PageMaker) -> None:
     page = open_page(ONE_CARD)
-    answer = page.evaluate(
-        """() => fetch('/api/memory/inference', {method: 'POST', headers: {'Content-Type': 'application/json'},
-        body: JSON.stringify({model_name: 'Qwen3-8B', gpu: 'rtx-4090', batch_size: 4, sequence_length: 4096})})
-        .then(r => r.json())"""
-    )
+    answer = asked_directly(page, batch_size=4)
     chart = page.locator("#figure-memory .bar svg")
     width = float(chart.get_attribute("width"))
     spread = answer["memory_range_bytes"]["inference_memory"]
@@ -153,7 +152,8 @@ def test_the_timeline_names_its_peak(open_page: PageMaker) -> None:
     scrubber = page.locator('#figure-timeline input[type="range"]')
     scrubber.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("""() => document.querySelector('#figure-timeline input').ariaValueText.startsWith('back')""")
+    said = "() => document.querySelector('#figure-timeline input').ariaValueText"
+    page.wait_for_function(f"{said}.startsWith('backward')")
 
 
 def test_a_curve_is_one_request_and_its_points_set_the_control(open_page: PageMaker) -> None:
@@ -183,7 +183,8 @@ def test_a_fix_changes_what_it_says_and_can_be_undone(open_page: PageMaker) -> N
 
 
 def test_compare_says_what_differs(open_page: PageMaker) -> None:
-    page = open_page("/?mode=compare&model_name=Qwen3-32B&gpu=H100-80GB&batch_size=4&b.quantization=fp8&c.quantization=awq")
+    base = "/?mode=compare&model_name=Qwen3-32B&gpu=H100-80GB&batch_size=4"
+    page = open_page(f"{base}&b.quantization=fp8&c.quantization=awq")
     settle(page)
     assert page.locator(".column").count() == 3
     assert "−31." in page.locator('.column[data-key="B"]').inner_text()
