@@ -23,6 +23,7 @@ bench: $(VENV)/.dev ## processor time of each path, beside a bare Flask echo
 
 accuracy: $(VENV)/.serve ## our error on published measurements, and the report that the service shows
 	@$(BIN)/python scripts/accuracy.py
+	@$(BIN)/python scripts/accuracy_speed.py
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -16,7 +16,7 @@ Values = Mapping[str, Any]
 _OWN: Final = {f.name: f.default for f in fields(PerformanceRequest) if f.name != "serving"}
 _LENGTHS: Final = ("input_length", "output_length")
 # Fields that say how a load is simulated; a batch that starts together has none.
-_OF_LOAD: Final = ("mode", "seed", "num_requests")
+_OF_LOAD: Final = ("mode", "seed", "num_requests", "disaggregated")
 
 
 @dataclass(frozen=True, slots=True)

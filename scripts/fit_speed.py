@@ -32,6 +32,7 @@ from app.performance.coefficients import FILE, coefficients, version_key  # noqa
 HELD_OUT = ROOT / "validation" / "accuracy_speed.json"
 MOST_ROWS = 25  # what one source and device weighs
 NOISE = 0.1  # of one row
+ROUNDS_LEFT_OUT = 5  # from the fit of all rows, which is near
 NOISIER = {"gpustack": 4.0}  # first runs, kernels not tuned yet: how much wider one source scatters
 STEP = 1e-3  # of a parameter's logarithm, for the derivative
 
@@ -45,6 +46,15 @@ LLAMA_PRIORS = {
     "bw": 0.3, "cq": 0.6, "kv": 0.5, "layer_us": 0.5, "ff": 0.5, "fq": 0.2, "score_bytes": 0.6,
     "experts": 0.4,
 }  # fmt: skip
+MOST = {
+    "bw": 0.95,
+    "narrow_bw": 1.0,
+    "ff": 0.92,
+    "fq": 1.0,
+    "kv": 0.95,
+    "fa": 0.92,
+    "experts": 1.0,
+}  # physics
 Key = tuple[str, str, str]
 
 
@@ -94,7 +104,9 @@ def keys_of(case: Case) -> list[Key]:
     return device + [("runtimes", case.runtime, name) for name in RUNTIME_PRIORS]
 
 
-def fit(cases: Sequence[Case], start: Mapping[Key, float] | None = None) -> tuple[Problem, np.ndarray]:
+def fit(
+    cases: Sequence[Case], start: Mapping[Key, float] | None = None, rounds: int = 9
+) -> tuple[Problem, np.ndarray]:
     """The best coefficients for these cases."""
     free = problem(cases)
     keys = free.keys
@@ -135,7 +147,18 @@ def fit(cases: Sequence[Case], start: Mapping[Key, float] | None = None) -> tupl
             rows[len(cases) + i, i] = 1 / spread[i]
         return rows
 
-    found = least_squares(errors, begin, jac=slopes, loss="soft_l1", max_nfev=12, xtol=1e-3, ftol=1e-3)
+    most = np.array([log(MOST[key[2]]) if key[2] in MOST else np.inf for key in keys])
+    begin = np.minimum(begin, most - 1e-3)
+    found = least_squares(
+        errors,
+        begin,
+        jac=slopes,
+        loss="soft_l1",
+        max_nfev=rounds,
+        xtol=1e-3,
+        ftol=1e-3,
+        bounds=(-np.inf, most),
+    )
     return free, found.x
 
 
@@ -154,7 +177,7 @@ def left_out(
         if not near:
             table = Coefficients(Coefficients.priors().data)
         else:
-            free, x = fit(near, whole)
+            free, x = fit(near, whole, ROUNDS_LEFT_OUT)
             table = free.at(x)
         for key in touched - {key for case in near for key in keys_of(case)}:
             table.put(key, Coefficients.priors().get(key))
@@ -173,7 +196,6 @@ def neighbour(name: str, cases: Iterable[Case]) -> str | None:
     own = next(row for row in rows if row["name"] == name)
     seen = {case.runtime for case in cases}
     kin = [row for row in rows if row["backend"] == own["backend"] and row["name"] in seen]
-    kin = [row for row in kin if row["platform"] == own["platform"]] or kin
     place = version_key(own["since"])
     return min(kin, key=lambda row: abs(number(version_key(row["since"])) - number(place)), default={}).get(
         "name"

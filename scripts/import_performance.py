@@ -99,6 +99,7 @@ KEPT = (
     "bench",
     "test",
 )
+LONG = 1024  # output tokens from which reading the prompt hardly counts
 FLOOD = 100  # requests at once from which a short run never settles
 UNKNOWN_MODELS = ("Deci/", "BAAI/Aquila")
 FORMATS = {"FP8": "fp8", "fp8": "fp8", "FP16": "none", "F16": "none", "Q4_K_M": "q4_k_m", "AWQ": "awq"}
@@ -111,7 +112,7 @@ def main() -> int:
         row = json.loads(line)
         if row["kind"] == "inference" and (made := turned(row)) is not None:
             found.append(made)
-    found += [token for row in found for token in per_token(row)]
+    found = [per_token(row) for row in found]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
     OUT.write_text(text, encoding="utf-8")
     print(f"{len(found)} rows, {sum('excluded' not in row for row in found)} of them usable")
@@ -242,7 +243,10 @@ def gpustack(row: Row) -> Made | None:
     version = re.search(rf"{re.escape(c['runtime'])}:? v?([\d.]+)", c["version"])
     stated = version.group(1) if version and backend != "tensorrt-llm" else None
     more: dict[str, Any] = {"backend": backend, "backend_version": stated}
-    if isinstance(c["concurrency"], int):
+    rate = float(c["request_rate"])
+    if rate <= FLOOD:
+        more["request_rate"] = rate
+    elif isinstance(c["concurrency"], int):
         more["concurrency"] = c["concurrency"]
     else:
         more["concurrency"] = c["num_requests"]
@@ -366,21 +370,17 @@ def _excluded_gpustack(row: Row) -> str | None:
         return "less than the weights take to read: drafted tokens, or wrong"
     if "GLM-5.2" in model:
         return "weights partly offloaded"
-    flooded = row["conditions"]["concurrency"]
-    if what == "ttft_ms" and (not isinstance(flooded, int) or flooded >= FLOOD):
-        return "waiting, not reading: all requests came at once"
+    if what == "ttft_ms" and float(row["conditions"]["request_rate"]) > FLOOD:
+        return "waiting, not reading: requests came as fast as they could"
     return None
 
 
-def per_token(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Time per token of a static batch whose latency is nearly all decoding: the latency over its steps."""
-    request = row["request"]
-    if row["group"] != "amd" or row["metric"] != "e2e_latency_ms" or "excluded" in row:
-        return []
-    if request["output_length"] < 1024:
-        return []
-    value = row["measured"] / request["output_length"]
-    return [{**row, "id": row["id"] + "-tpot", "metric": "tpot_ms_all_tokens", "measured": value}]
+def per_token(row: dict[str, Any]) -> dict[str, Any]:
+    """A static batch whose latency is nearly all decoding, as its time per token."""
+    length = row["request"]["output_length"]
+    if row["group"] != "amd" or row["metric"] != "e2e_latency_ms" or length < LONG:
+        return row
+    return {**row, "metric": "tpot_ms_all_tokens", "measured": row["measured"] / length}
 
 
 if __name__ == "__main__":

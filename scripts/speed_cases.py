@@ -93,12 +93,12 @@ class Case:
     excluded: str
 
 
-def read_cases() -> list[Case]:
-    """Every row that can be asked; one whose runtime would not hold it is excluded."""
+def read_cases(every: int = 1) -> list[Case]:
+    """Every row (or every so many) that can be asked; one whose runtime would not hold it is excluded."""
     found = []
     with TemporaryDirectory() as folder:
         lookup = Lookup(read_settings({}, data_folder=Path(folder)))
-        for line in FILE.read_text(encoding="utf-8").splitlines():
+        for line in FILE.read_text(encoding="utf-8").splitlines()[::every]:
             row = json.loads(line)
             try:
                 found.append(case_of(row, lookup))

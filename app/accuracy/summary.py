@@ -10,6 +10,7 @@ from typing import Any, Final
 from .evaluate import Row
 
 RESULTS: Final = Path(__file__).with_name("results.json")
+SPEED_RESULTS: Final = Path(__file__).with_name("speed.json")
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -85,4 +86,11 @@ def report(rows: Sequence[Row], left: Sequence[tuple[Any, str]]) -> dict[str, An
 def accuracy_report() -> dict[str, Any]:
     """The report as it was when this version was made (`make accuracy` writes it)."""
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def speed_report() -> dict[str, Any]:
+    """Errors of speeds, in the fit's sample and left out of it (`scripts/accuracy_speed.py` writes it)."""
+    found: dict[str, Any] = json.loads(SPEED_RESULTS.read_text(encoding="utf-8"))
     return found

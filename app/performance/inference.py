@@ -8,6 +8,7 @@ from ..messages import Message
 from .bands import Offered, ranges
 from .breakdown import operations, tally
 from .cost import per_million
+from .disaggregated import disaggregated
 from .estimate import Flow, Performance, Quantiles
 from .load import closed, poisson
 from .requests import PerformanceRequest
@@ -34,7 +35,9 @@ def _flow(setup: Setup, request: PerformanceRequest) -> Flow:
     if request.request_rate is None and request.concurrency is None:
         return together(setup)
     if request.disaggregated:
-        raise not_yet("disaggregated", "field_not_computed")
+        if request.request_rate is None or request.mode == "simulate":
+            raise not_yet("disaggregated", "field_not_computed")
+        return disaggregated(setup, request.request_rate)
     if request.mode == "simulate":
         return simulate(setup)
     if request.request_rate is not None:

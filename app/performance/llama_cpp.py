@@ -1,7 +1,7 @@
 """llama.cpp and Ollama: what a card reaches there, where dequantizing costs instructions, not bytes.
 
     token  = sum of W / (BW e) + q P c / F32 + cache / (BW k) + layers t
-    prompt = micro-batches of 512: 2 P 512 / (F f / (1 + 1257 / hidden)) + weights dequantized and written
+    prompt = micro-batches of 512: 2 P 512 / (F f / (1 + 1257 / hidden) / (1 + F / 600e12)) + dequantizing
 
 `c`: vector operations a quantized weight costs. Devices split a model by layers and take turns: no token
 comes sooner, prompts flow through them in part. Without flash attention scores are written and read.
@@ -18,6 +18,7 @@ from .roofline import Rates
 MICRO_BATCH: Final = 512
 HAND_OVER: Final = 0.25e-3  # seconds between two devices that take turns
 SMALL_MODEL: Final = 1257  # hidden size at which products reach half their best rate
+LARGE_CARD: Final = 6e14  # FLOP/s at which a micro-batch fills half of a card
 DEQUANTIZED_BYTES: Final = 2.8  # written and read again for each quantized weight of a micro-batch
 FLASH_ATTENTION: Final = 0.3  # of the peak
 FLASH_CACHE: Final = 0.7  # of the bandwidth
@@ -27,7 +28,8 @@ PLAIN: Final = ("mxfp4",)  # a table look-up, no arithmetic
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a model decides: its format, weights on one device, hidden size, width of a head, attention."""
+    """What of a model decides; `weights`: those of one device that a token uses, `head_width`: elements of a
+    key and a value, `flash`: whether scores are never written."""
 
     scheme: str
     weights: float
@@ -50,12 +52,14 @@ def assemble_llama(gpu: Accelerator, shape: Shape, row: Mapping[str, Any]) -> Ra
     bandwidth = peak_bandwidth(gpu)
     peak = _half_peak(gpu)
     narrow = shape.scheme not in WIDE
-    arithmetic = row["cq"] / vector_rate(gpu) if narrow and shape.scheme not in PLAIN else 0.0
-    products = peak * row["ff"] * (row["fq"] if narrow else 1.0) / (1 + SMALL_MODEL / shape.hidden)
+    unpacked = narrow and shape.scheme not in PLAIN
+    arithmetic = row["cq"] / vector_rate(gpu) if unpacked else 0.0
+    filled = 1 / (1 + SMALL_MODEL / shape.hidden) / (1 + peak / LARGE_CARD)
+    products = peak * row["ff"] * (row["fq"] if narrow else 1.0) * filled
     scores = FLASH_ATTENTION * peak
     if not shape.flash:
         scores = 2 * shape.head_width * bandwidth / row["score_bytes"]
-    dequantized = DEQUANTIZED_BYTES * shape.weights / bandwidth if narrow else 0.0
+    dequantized = DEQUANTIZED_BYTES * shape.weights / bandwidth if unpacked else 0.0
     return Rates(
         peak_flops=max(peak, peak_flops(gpu)),
         peak_bandwidth=bandwidth,

@@ -20,6 +20,8 @@ from .tails import gamma_quantile, poisson_quantile, quantiles_of_ttft
 
 SECANTS: Final = 12
 CLOSE: Final = 1e-4
+AHEAD: Final = 2.0  # times the least that may decode: where the search looks first
+SETTLED: Final = 5e-4  # of the sequences: where the search stops
 MOST_ROOM: Final = 2**14  # sequences; what no memory bounds
 SHORT: Final = 2.3  # short answers share the excess among fewer gaps
 NORMAL: Final = {"p50": 0.0, "p90": 1.2816, "p99": 2.3263}
@@ -161,8 +163,12 @@ def settle_open(service: Service, rate: float) -> Point:
         point = _at(service, sequences, rate)
         return sequences - rate * point.stay(service.steps)
 
-    found = root(excess, 0.0, float(service.room))
-    return _at(service, found, rate)
+    room = float(service.room)
+    low = min(-excess(0.0), room)  # what would decode if steps were as short as alone: never more than do
+    high = min(AHEAD * low + 1, room)
+    if high < room and excess(high) < 0:
+        low, high = high, room
+    return _at(service, root(excess, low, high), rate)
 
 
 def settle_closed(service: Service, inside: float) -> Point:
@@ -218,7 +224,7 @@ def root(excess: Callable[[float], float], low: float, high: float) -> float:
     for _ in range(SECANTS):
         middle = (low * above - high * below) / (above - below)
         value = excess(middle)
-        if abs(value) <= CLOSE * max(middle, 1.0):
+        if abs(value) <= SETTLED * max(middle, 1.0):
             return middle
         if value < 0:
             low, below, above = middle, value, above / 2

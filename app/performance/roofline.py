@@ -73,7 +73,7 @@ class Rates:
         return self.peak_narrow if self.narrow and bits < 12 else self.peak_flops
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # thousands are made for one answer, and frozen ones take three times as long to make
 class Step:
     """What one forward step holds, of one replica.
 
@@ -110,7 +110,7 @@ class Step:
         return self.decoding + self.prompts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cost:
     """What an operation takes in one step: work, traffic, and the times of which the bound is the largest."""
 

@@ -69,8 +69,8 @@ class Setup:
 
     @property
     def gpus(self) -> int:
-        """GPUs of the deployment."""
-        return self.deployment.layout.gpus
+        """GPUs of the deployment, those that only read prompts among them."""
+        return self.deployment.layout.gpus * (2 if self.request.disaggregated else 1)
 
     @property
     def output(self) -> int:
@@ -196,7 +196,8 @@ def _llama_cpp(request: PerformanceRequest, deployment: Deployment, gpu: Acceler
     flash = deployment.parameters().get("attention") != "eager"
     scheme = stored.scheme.name
     hidden = stored.architecture.hidden_size
-    shape = Shape(scheme, parameters / layout.pipeline, hidden, widest, flash)
+    active = stored.architecture.parameters.active
+    shape = Shape(scheme, active / layout.pipeline, hidden, widest, flash)
     rates, basis = llama_rates(gpu, shape)
     engine = Engine(parts, rates, MICRO_BATCH, 2.0 * hidden, turns=turns(parameters, scheme not in WIDE))
     return engine, basis, shape

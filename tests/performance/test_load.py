@@ -116,3 +116,13 @@ def test_prompts_alone() -> None:
     found = estimate_performance(ask(request_rate=3.0, output_length=1))
     assert found.figures["tpot_ms"] == 0
     assert found.figures["e2e_latency_ms"] == pytest.approx(found.figures["ttft_ms"])
+
+
+def test_prompts_on_gpus_of_their_own_stretch_no_gap() -> None:
+    values = {"request_rate": 6.0, "input_length": 4000}
+    together = estimate_performance(ask(**values))
+    apart = estimate_performance(ask(**values, disaggregated=True))
+    assert apart.figures["itl_ms"] < together.figures["itl_ms"] / 1.3
+    assert apart.parameters["num_gpus"] == 2 * together.parameters["num_gpus"]
+    assert apart.percentiles is not None
+    assert apart.percentiles["itl_ms"]["p99"] == pytest.approx(apart.figures["itl_ms"])
