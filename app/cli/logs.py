@@ -44,13 +44,16 @@ def _log(session: Session, answer: Answer) -> Iterator["RenderableType"]:
 
 
 def _accuracy(session: Session, answer: Answer) -> Iterator["RenderableType"]:
-    for group in ("in_sample", "left_out"):
-        rows: list[Mapping[str, Any]] = answer[group]
-        shown = [
-            (" · ".join(row["key"]), row["rows"], *(_percent(row.get(name)) for name in _ERRORS))
-            for row in rows
-        ]
-        yield table(session.say(group), ["", session.say("rows"), *_ERRORS], shown)
+    for part in (answer, answer.get("speed") or {}):
+        for group in ("in_sample", "left_out"):
+            rows = [_errors(row) for row in part.get(group) or ()]
+            if rows:
+                yield table(session.say(group), ["", session.say("rows"), *_ERRORS], rows)
+
+
+def _errors(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    name = " · ".join(each for each in row["key"] if each)
+    return (name, row["rows"], *(_percent(row.get(error)) for error in _ERRORS))
 
 
 def _percent(error: float | None) -> str:

@@ -152,9 +152,9 @@ _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
 
 
 def _accuracy(_local: Local, _query: Body) -> Answer:
-    from ..accuracy import accuracy_report
+    from ..accuracy import accuracy_report, speed_report
 
-    return dict(accuracy_report())
+    return {**accuracy_report(), "speed": speed_report()}
 
 
 _GETS: Final[Mapping[str, Callable[[Local, Body], Answer]]] = {
