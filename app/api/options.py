@@ -50,7 +50,7 @@ class Options:
     def every(self, language: Language) -> dict[str, Any]:
         """By calculation and field: default, description and values, each with one line."""
         found: dict[str, Any] = {name: self._of(name, language) for name in _SCHEMAS}
-        return {**found, "performance": _of_speed(language)}
+        return {**found, "performance": _of_speed(language), "recommend": _of_plans(language)}
 
     def _of(self, calculation: Calculation, language: Language) -> dict[str, Any]:
         found = {}
