@@ -54,6 +54,7 @@ def build(config: Mapping[str, Any], device: str = "meta") -> PreTrainedModel:
     read_config._experts_implementation = "batched_mm"
     with torch.device(device), no_init_weights():  # drawing random weights takes most of the time
         model: PreTrainedModel = getattr(transformers, name)._from_config(read_config, dtype=torch.bfloat16)
+    model.tie_weights()  # part of what drawing them would have done
     return model.eval()
 
 
