@@ -138,9 +138,9 @@ def split_of(request: TrainingSpeedRequest, work: Work) -> Split:
 
 def passes_of(training: TrainingRequest, work: Work) -> Passes:
     """Forward, recomputation and gradients; adapters need gradients of inputs, not of frozen weights."""
-    full = training.gradient_checkpointing == "full"
-    again = 1.0 if full else 0.0
-    attention = 1.0 if full or training.gradient_checkpointing == "selective" else 0.0
+    every = {"full": 1, "every_n": training.checkpoint_every_n_layers}.get(training.gradient_checkpointing)
+    again = 1 / every if every else 0.0
+    attention = 1.0 if training.gradient_checkpointing == "selective" else again
     if training.method in ADAPTED:
         return Passes(again, attention, 1.0, _trained(training, work))
     share = training.trainable_parameters / 100

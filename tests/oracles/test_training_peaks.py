@@ -86,6 +86,12 @@ SPARSE_EAGER = {
                "state_size": 64, "n_groups": 1, "chunk_size": 256, "vocab_size": V, "expand": 2},
 }  # fmt: skip
 
+ENCODERS = {
+    "bert": {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 3, "num_attention_heads": 12,
+             "intermediate_size": 3072, "vocab_size": V, "max_position_embeddings": 2048,
+             "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "architectures": ["BertForMaskedLM"]},
+}  # fmt: skip
+
 COMMON: list[dict[str, Any]] = [
     {"batch": 2, "length": 1024},
     {"batch": 1, "length": 512, "foreach": False},
@@ -114,20 +120,29 @@ ADAPTED: list[dict[str, Any]] = [
 
 def cases() -> Iterator[tuple[str, Case]]:
     """Every case with the name of its model."""
-    for name, config in DENSE.items():
-        for options in COMMON + WIDE:
-            yield name, Case(config, **options)
+    yield from crossed(DENSE, COMMON + WIDE)
     for name in ("llama", "llama-tied", "qwen3", "phi3", "gpt_neox"):
+        named = name not in ("phi3", "gpt_neox")
         for options in ADAPTED:
-            if "target_modules" in (options.get("lora") or {}) and name in ("phi3", "gpt_neox"):
-                options = {**options, "lora": LORA}
-            yield name, Case(DENSE[name], **options)
-    for name, config in SPARSE.items():
-        for options in COMMON:
+            fused = "lora" in options and not named
+            yield name, Case(DENSE[name], **({**options, "lora": LORA} if fused else options))
+    yield from crossed(SPARSE, COMMON)
+    yield from crossed(
+        {name: SPARSE[name] for name in ("mixtral", "qwen3_moe", "olmoe", "deepseek_v3")},
+        [WIDE[2], ADAPTED[0]],
+    )
+    yield from crossed({name: DENSE[name] for name in ("gpt2", "gemma3_text", "qwen2", "olmo2")}, ADAPTED[:1])
+    biased = [{"batch": 2, "length": 1024, "lora": {**LORA, "bias": bias}} for bias in ("all", "lora_only")]
+    yield from crossed({"qwen2": DENSE["qwen2"]}, biased)
+    yield from crossed(ENCODERS, COMMON)
+    yield from crossed(EAGER_ONLY | SPARSE_EAGER, [{**options, "attention": "eager"} for options in COMMON])
+
+
+def crossed(configs: dict[str, dict[str, Any]], ways: list[dict[str, Any]]) -> Iterator[tuple[str, Case]]:
+    """Each configuration trained each way."""
+    for name, config in configs.items():
+        for options in ways:
             yield name, Case(config, **options)
-    for name, config in (EAGER_ONLY | SPARSE_EAGER).items():
-        for options in COMMON:
-            yield name, Case(config, **{**options, "attention": "eager"})
 
 
 def write() -> None:

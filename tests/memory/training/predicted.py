@@ -16,7 +16,12 @@ def request_of(case: Mapping[str, Any]) -> TrainingRequest:
     return TrainingRequest(
         Model(read_config(case["config"]), "case", case["dtype"]),
         method="lora" if lora else "full",
-        lora=Lora(rank=lora["r"], dropout=lora.get("lora_dropout", 0.0), target_modules=_targets(lora))
+        lora=Lora(
+            rank=lora["r"],
+            dropout=lora.get("lora_dropout", 0.0),
+            target_modules=_targets(lora),
+            bias=lora.get("bias", "none"),
+        )
         if lora
         else None,
         mixed_precision="bf16" if case["autocast"] else "none",
