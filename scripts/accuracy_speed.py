@@ -17,10 +17,10 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from speed_cases import Case, Coefficients, predicted, read_cases  # noqa: E402
 
 from app.accuracy.summary import SPEED_RESULTS, quantile  # noqa: E402
+from app.performance.bands import FLOOD  # noqa: E402
 from app.performance.coefficients import FILE  # noqa: E402
 
 HELD_OUT = ROOT / "validation" / "accuracy_speed.json"
-FLOOD = 100  # requests at once from which a run never settles
 LOW, HIGH = 0.03, 0.97  # a little outside 5 and 95%: sources differ more than the rows of one
 FEWEST = 10  # rows that a band of its own needs
 RATES = (
@@ -69,13 +69,15 @@ def band_name(case: Case) -> str:
     """The figure of an answer that a row speaks of."""
     if case.metric in ("ttft_ms", "prompt_tokens_per_sec"):
         return "ttft_ms"
+    if (case.setup.request.concurrency or 0) >= FLOOD:
+        return "flooded throughput" if case.metric in RATES else "flooded latency"
     return "throughput" if case.metric in RATES and not case.llama else "latency"
 
 
 def excess(case: Case, value: float) -> float:
     """Measured over predicted, of a rate where the figure is one, else of a time."""
     ratio = case.measured / value
-    return 1 / ratio if case.metric in RATES and band_name(case) != "throughput" else ratio
+    return 1 / ratio if case.metric in RATES and "throughput" not in band_name(case) else ratio
 
 
 def bands_of(cases: Sequence[Case], answers: Mapping[str, float]) -> dict[str, list[float]]:
@@ -83,7 +85,8 @@ def bands_of(cases: Sequence[Case], answers: Mapping[str, float]) -> dict[str, l
     found: dict[str, list[float]] = {}
     for case in cases:
         ratio = excess(case, answers[case.id])
-        for key in (band_name(case), f"{band_name(case)}/{kind(case)}"):
+        own = f"{band_name(case)}/{kind(case)}"
+        for key in (own,) if case.llama else (own, band_name(case)):
             found.setdefault(key, []).append(ratio)
     return {
         key: [round(quantile(ratios, LOW), 3), round(quantile(ratios, HIGH), 3)]

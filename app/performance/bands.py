@@ -14,6 +14,7 @@ from .estimate import LATENCIES, RATES
 
 UNSEEN_RUNTIME: Final = 1.4
 UNSEEN_DEVICE: Final = 1.25
+FLOOD: Final = 100  # requests at once from which a short run never settles: bands of their own
 NEAR_SATURATION: Final = 0.9  # above it latencies have no upper bound that could be told
 UNBOUNDED: Final = 10.0
 
@@ -27,7 +28,11 @@ class Offered:
 
 
 def ranges(
-    figures: Mapping[str, float], basis: Basis, kind: str, offered: Offered | None
+    figures: Mapping[str, float],
+    basis: Basis,
+    kind: str,
+    offered: Offered | None,
+    flooded: bool = False,
 ) -> dict[str, tuple[float, float]]:
     """Low and high of each figure."""
     wider = (1.0 if basis.runtime_measured else UNSEEN_RUNTIME) * (
@@ -35,7 +40,8 @@ def ranges(
     )
     found = {}
     for name in (*LATENCIES, *RATES):
-        low, high = _band("latency" if name in LATENCIES else "throughput", name, kind)
+        group = "latency" if name in LATENCIES else "throughput"
+        low, high = _band(f"flooded {group}" if flooded else group, name, kind)
         low, high = low / wider, high * wider
         if offered is not None:
             low, high = _under_load(name, low, high, offered)

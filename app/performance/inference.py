@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..messages import Message
-from .bands import Offered, ranges
+from .bands import FLOOD, Offered, ranges
 from .breakdown import operations, tally
 from .cost import per_million
 from .disaggregated import disaggregated
@@ -60,7 +60,9 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
         time_shares=used.shares,
         utilization=_utilization(setup, flow, used.compute_limit, used.bytes, held),
         operations=operations(setup, held, request.top_ops),
-        ranges=ranges(figures, setup.basis, _kind(setup), _offered(setup, flow)),
+        ranges=ranges(
+            figures, setup.basis, _kind(setup), _offered(setup, flow), (request.concurrency or 0) >= FLOOD
+        ),
         cost_per_million_tokens=per_million(price, setup.gpus, tokens),
         cost_per_million_output_tokens=per_million(price, setup.gpus, figures["output_tokens_per_sec"]),
         memory=replace(setup.memory, warnings=setup.memory_warnings),
