@@ -18,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from app.architecture.families import FAMILIES  # noqa: E402
 from tests.golden import ARCHITECTURES, PUBLISHED, digest  # noqa: E402
 from tests.oracles.compare import expected_tensors  # noqa: E402
 
@@ -58,7 +59,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Renew the golden results from dumps of the real models.")
     parser.add_argument("dumps", type=Path)
     folder = parser.parse_args().dumps
-    dumps = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    described = (path for path in sorted(folder.glob("*.json")) if path.stem in FAMILIES)
+    dumps = {path.stem: json.loads(path.read_text()) for path in described}
     types = {model_type: [compact(case) for case in cases] for model_type, cases in dumps.items()}
     source = ", ".join(f"{package} {pinned(package)}" for package in ("transformers", "torch", "peft"))
     text = json.dumps({"source": source, "types": types}, separators=(",", ":"), sort_keys=True)

@@ -69,7 +69,7 @@ def pack(path: Path) -> None:
     except ImportError:
         return
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(128)
+        small = picture.convert("RGB").quantize(256)
     small.save(path, optimize=True)
 
 

@@ -23,6 +23,8 @@ KINDS = {
     "encoder_decoder": "Encoder-decoders",
     "encoder": "Encoders",
 }
+BESIDE = "code beside the checkpoints, not in the library; totals are held against published files"
+REFUSED = "the library builds too little of it to compare"
 Case = dict[str, Any]
 # Check → how many results a case gives for it.
 RESULTS: dict[str, Callable[[Case], int]] = {
@@ -83,18 +85,16 @@ def page() -> str:
     parts = [
         "# Architectures\n",
         "Written by `scripts/write_architectures.py`; do not edit.\n",
-        f"{len(FAMILIES)} model types are described. {len(measured)} of them are held against the real models "
-        f"({architectures()['source']}), in {cases} configurations: the default one and random variations of "
-        "every dimension. The columns count results of the real model that ours equal: tensor names and shapes "
-        "of whole models, bytes of the cache after a forward pass, FLOPs of a forward pass, trainable "
-        "parameters of adapters as PEFT makes them. A dash: the real model gives none (encoders keep no cache; "
-        "some need pictures or sound to run). `gap`: known to differ, see below.\n",
+        f"{len(FAMILIES)} model types are described. {len(measured)} of them are held against the real\n"
+        f"models ({architectures()['source']}), in {cases} configurations: the default\n"
+        "one and random variations of every dimension. The columns count results of the real model that\n"
+        "ours equal: tensor names and shapes of whole models, bytes of the cache after a forward pass,\n"
+        "FLOPs of a forward pass, trainable parameters of adapters as PEFT makes them. A dash: the real\n"
+        "model gives none (encoders keep no cache; some need pictures or sound to run). `gap`: known to\n"
+        "differ, see below.\n",
         *tables(measured),
         listed("Known gaps", known_gaps()),
-        listed("Described, not held against a real model", {
-            "code beside the checkpoints, not in the library; totals are held against published files": remote,
-            "the library builds none from its own defaults": unmeasured,
-        }),
+        listed("Described, not held against a real model", {BESIDE: remote, REFUSED: unmeasured}),
         listed(f"Not described ({sum(map(len, missing.values()))})", missing),
     ]  # fmt: skip
     return "\n".join(parts)

@@ -19,8 +19,14 @@ import { views, followViews } from "./views.js";
 import { columns } from "./compare.js";
 import { startShell, tools, strip, modes } from "./shell.js";
 
+const PADDING = 34; // of a card, both sides with its borders
+const GAP = 14;
+/** On a wall the views stand beside the answer (see `.result` in page.css). */
+const isWall = () => matchMedia("(min-width: 1920px)").matches;
+
 function paintAll() {
-  const width = Math.max(260, $("result").clientWidth - 34);
+  const whole = $("result").clientWidth;
+  const width = Math.max(260, (isWall() ? (whole - GAP) * 0.58 : whole) - PADDING);
   render($("rail"), rail());
   render($("tools"), tools());
   render($("strip"), strip());
@@ -34,7 +40,7 @@ function paintAll() {
 function result(width) {
   const answer = results.answer;
   if (state.mode === "compare") {
-    return [keyed("verdict", verdict(width)), results.comparison && keyed("columns", card(columns(results.comparison, width))), keyed("views", views(answer, width))];
+    return [keyed("verdict", verdict(width)), results.comparison && keyed("columns", card(columns(results.comparison, width))), keyed("views", views(answer, viewsWidth(width)))];
   }
   const training = state.mode !== "inference";
   const timeline = answer && training ? keyed("timeline", card(timelineFigure(answer, width))) : null;
@@ -42,9 +48,11 @@ function result(width) {
   return [
     keyed("verdict", verdict(width)), keyed("notes", notes(answer)), answer && keyed("memory", card(memoryFigure(answer, width))),
     ...(training ? [timeline, ...below] : below),
-    keyed("speed", answer && speedCard()), keyed("views", views(answer, width)),
+    keyed("speed", answer && speedCard()), keyed("views", views(answer, viewsWidth(width))),
   ];
 }
+
+const viewsWidth = (width) => (isWall() ? ((width + PADDING) / 0.58) * 0.42 - PADDING : width);
 
 function card(content) {
   return content && h("section", { class: "card" }, content);

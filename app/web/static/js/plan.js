@@ -39,50 +39,55 @@ export function plan() {
   if (!answer) return h("p", { class: "empty" }, t("plan.waiting"));
   const options = answer.options ?? [];
   return [
-    options.length ? h("ol", { class: "options" }, options.slice(0, 12).map(option)) : h("p", { class: "empty" }, t("plan.none"), " ", said(answer.change ?? answer.single_change)),
+    options.length ? h("ol", { class: "options" }, options.slice(0, 12).map(option)) : h("p", { class: "empty" }, t("plan.none"), " ", answer.change ? answer.change.message ?? JSON.stringify(answer.change) : ""),
     rejected(answer.rejected ?? []),
   ];
 }
 
-const said = (value) => (!value ? "" : typeof value === "string" ? value : value.message ?? value.why ?? JSON.stringify(value));
-
-function option(each, index) {
-  const gpus = each.num_gpus ?? each.gpus ?? each.count ?? 1;
-  const free = each.free_bytes ?? each.headroom_bytes ?? each.memory_headroom_bytes ?? each.fit?.free_bytes;
-  const price = each.price_per_hour;
-  const launch = each.launch;
+function option(each) {
+  const price = each.price?.per_hour;
+  const { headroom_bytes: free } = each.memory ?? {};
   return h("li", { class: "option" },
-    h("h3", { class: "big", translate: "no" }, `${index + 1}. ${typeof gpus === "number" ? `${count(gpus)} × ` : ""}${gpuOf(each)}`),
-    h("p", {}, free !== undefined ? h("span", { class: "pill fits" }, t("verdict.free", { size: bytes(free, unit()) })) : null, " ", h("span", { class: "pill" }, price === null || price === undefined ? t("plan.no_price") : `${money(price)}/h`)),
-    h("p", { class: "small" }, [layoutOf(each), each.quantization ?? each.precision, speedOf(each)].filter(Boolean).join(" · ")),
-    h("p", { class: "small muted" }, Array.isArray(each.why) ? each.why.map(said).join(" ") : said(each.why)),
-    launch ? commands(launch) : null);
+    h("h3", { class: "big", translate: "no" }, `${each.rank}. ${count(each.num_gpus)} × ${each.gpu.label}`),
+    h("p", { class: "chips" }, free !== undefined ? h("span", { class: "pill fits" }, t("verdict.free", { size: bytes(free, unit()) })) : null,
+      h("span", { class: "pill" }, price === null || price === undefined ? t("plan.no_price") : `${money(price)}/h · ${each.price.date ?? ""}`)),
+    h("p", { class: "small" }, [layoutOf(each.layout), each.quantization && each.quantization !== "none" ? each.quantization : each.precision, speedOf(each.performance)].filter(Boolean).join(" · ")),
+    h("ul", { class: "small muted" }, (each.why ?? []).map((reason) => h("li", {}, reason.message))),
+    h("p", {}, h("button", { type: "button", class: "btn small no-print", "data-act": "apply", "data-arg": JSON.stringify(changeOf(each)) }, t("fix.apply"))),
+    each.launch ? commands(each.launch) : null);
 }
 
-const gpuOf = (each) => (typeof each.gpu === "string" ? each.gpu : each.gpu?.label ?? each.gpu?.name ?? "");
-
-function layoutOf(each) {
-  const from = each.layout ?? each.parameters ?? {};
-  if (typeof from === "string") return from;
-  const short = { tensor_parallel: "TP", pipeline_parallel: "PP", data_parallel: "DP", expert_parallel: "EP", context_parallel: "CP" };
-  return Object.entries(short).filter(([key]) => from[key] > 1).map(([key, name]) => `${name} ${from[key]}`).join(" ");
+/** The fields that make the question that of an option; null puts a field back to its default. */
+function changeOf(each) {
+  const layout = Object.fromEntries(Object.keys(SHORT).map((key) => [key, each.layout?.[key] > 1 ? each.layout[key] : null]));
+  const quantized = each.quantization && each.quantization !== "none" ? { quantization: each.quantization } : {};
+  const training = calculation() === "training" ? { num_gpus: each.num_gpus, ...pick(each.layout, ["zero_stage", "fsdp", "sequence_parallel"]) } : {};
+  return { gpu: each.gpu.name, ...layout, ...quantized, ...training };
 }
 
-function speedOf(each) {
-  const from = each.performance ?? each.speed ?? each;
-  if (from.ttft_ms !== undefined) return `TTFT ${time(from.ttft_ms)} · TPOT ${time(from.tpot_ms)} · ${rate(from.output_tokens_per_sec ?? from.throughput_tokens_per_sec)} tok/s`;
-  if (from.tokens_per_sec !== undefined) return `${rate(from.tokens_per_sec)} tok/s · MFU ${percent(from.mfu)}`;
+const pick = (from, keys) => Object.fromEntries(keys.filter((key) => from?.[key] !== undefined).map((key) => [key, from[key]]));
+const SHORT = { tensor_parallel: "TP", pipeline_parallel: "PP", data_parallel: "DP", expert_parallel: "EP", context_parallel: "CP" };
+
+function layoutOf(layout) {
+  return Object.entries(SHORT).filter(([key]) => layout?.[key] > 1).map(([key, name]) => `${name} ${layout[key]}`).join(" ");
+}
+
+function speedOf(from) {
+  if (from?.ttft_ms !== undefined) return `TTFT ${time(from.ttft_ms)} · TPOT ${time(from.tpot_ms)} · ${rate(from.output_tokens_per_sec)} tok/s`;
+  if (from?.tokens_per_sec !== undefined) return `${rate(from.tokens_per_sec)} tok/s · MFU ${percent(from.mfu)}`;
   return "";
 }
 
+/** Launch commands and files by what they are for, each ready to copy. */
 function commands(launch) {
-  const entries = typeof launch === "string" ? [["", launch]] : Object.entries(launch).flatMap(([name, value]) => (Array.isArray(value) ? value.map((each) => [each.name ?? name, each.command ?? each.content ?? String(each)]) : typeof value === "object" && value ? Object.entries(value) : [[name, value]]));
-  return h("details", {}, h("summary", {}, t("plan.launch")), entries.map(([name, text]) => h("div", {}, name && h("p", { class: "small muted mono" }, name), h("pre", { class: "code", tabindex: "0" }, String(text)),
-    h("button", { type: "button", class: "btn small no-print", "data-act": "copy", "data-arg": String(text) }, t("plan.copy")))));
+  const texts = Object.entries(launch).flatMap(([name, value]) => [value].flat().map((each) => [name, typeof each === "string" ? each : JSON.stringify(each, null, 2)]));
+  return h("details", {}, h("summary", {}, t("plan.launch")), texts.map(([name, text]) => h("div", {},
+    h("p", { class: "small muted mono" }, name, " ", h("button", { type: "button", class: "btn small no-print", "data-act": "copy", "data-arg": text, "aria-label": `${t("plan.copy")}: ${name}` }, t("plan.copy"))),
+    h("pre", { class: "code", tabindex: "0" }, text))));
 }
 
 function rejected(list) {
   if (!list.length) return null;
   return h("details", {}, h("summary", {}, t("plan.rejected", { count: list.length })),
-    h("ul", { class: "small muted" }, list.slice(0, 100).map((each) => h("li", {}, `${gpuOf(each) || said(each)}${each.count || each.num_gpus ? ` × ${each.count ?? each.num_gpus}` : ""}: ${said(each.reason ?? each.why)}`))));
+    h("ul", { class: "small muted" }, list.slice(0, 200).map((each) => h("li", {}, `${typeof each.gpu === "string" ? each.gpu : each.gpu?.name}: ${each.reason}`))));
 }

@@ -39,7 +39,7 @@ export function change(edit, { push = true } = {}) {
 export function setFields(values, options) {
   change((now) => {
     for (const [key, value] of Object.entries(values)) {
-      if (value === undefined || value === "" || Number.isNaN(value)) delete now.fields[key];
+      if (value === undefined || value === null || value === "" || Number.isNaN(value)) delete now.fields[key];
       else now.fields[key] = value;
     }
   }, options);

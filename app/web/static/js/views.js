@@ -24,7 +24,7 @@ export function view() {
 export function views(answer, width) {
   const offered = state.mode === "compare" ? ["gpus", "health"] : VIEWS;
   const open = view();
-  return h("section", { class: "card" },
+  return h("section", { class: "card views" },
     h("div", { class: "tabs no-print", role: "tablist", "aria-label": t("view.title") }, offered.map((key) => h("button", {
       type: "button", role: "tab", id: `tab-${key}`, "aria-selected": String(key === open), "aria-controls": "view", tabindex: key === open ? 0 : -1,
       "data-act": "view", "data-arg": key,
