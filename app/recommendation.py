@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from .messages import Message
 from .plan_questions import PlanQuestion
-from .planner.changes import first_change, for_serving, for_training
+from .planner.changes import MOST_TRIED, first_change, for_serving, for_training
 from .planner.requests import Plan, PlanRequest
 from .planner.search import plan
 from .planner.training_search import plan_training
@@ -17,7 +17,7 @@ def recommend(question: PlanQuestion) -> Plan:
         found = plan(request)
         if found.options:
             return found
-        change = first_change(for_serving(request, question.everything), plan)
+        change = first_change(for_serving(request, question.everything), lambda r: plan(r, MOST_TRIED))
     else:
         found = plan_training(request)
         if found.options:

@@ -125,10 +125,11 @@ def _by_bits(amounts: Iterable[tuple[float, float]]) -> tuple[tuple[float, float
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Of one replica: output tokens/s at most, seconds between tokens at least."""
+    """Of one replica: output tokens/s at most, seconds between tokens and to the first at least."""
 
     rate: float
     gap: float
+    first: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def bound(
     kept = 1 + (request.serving.speculative.num_tokens if request.serving.speculative else 0)
     target = gap_asked(targets)
     raw = _bound(least, load, room, None if target is None else target * kept)
-    return Bound(raw.rate * kept * SLACK, raw.gap / kept / SLACK)
+    return Bound(raw.rate * kept * SLACK, raw.gap / kept / SLACK, raw.first / SLACK)
 
 
 def _measured(found: Profile, gpu: Accelerator, request: PerformanceRequest) -> Least:
@@ -233,7 +234,8 @@ def _bound(least: Least, load: Load, room: float, target: float | None) -> Bound
         busy = max(busy, (1 - share) * reading + share * (batch * least.compute + prompt))
     else:
         busy = max(reading, batch * least.compute + share * prompt - (share - 1) * reading)
-    return Bound(batch / (least.fixed + batch * each + busy), least.fixed + alone)
+    first = least.fixed + max(alone, prompt) + load.prompt * least.token
+    return Bound(batch / (least.fixed + batch * each + busy), least.fixed + alone, first)
 
 
 def _most(least: Least, load: Load, each: float, prompt: float, after: float, slack: float) -> float:

@@ -10,6 +10,7 @@ from .requests import Option, Plan, PlanRequest, Targets, TrainingPlanRequest
 MORE_GPUS: Final = (2, 4, 8)  # times as many
 SLOWER: Final = (1.25, 1.5, 2.0, 4.0, 10.0)  # times a latency, or a share of a rate
 SHORTER: Final = (2, 4, 8)
+MOST_TRIED: Final = 24  # candidates of each change that are worked out, the most promising first
 LATENCIES: Final = ("tpot_ms", "ttft_ms", "itl_ms", "e2e_latency_ms")
 CEILINGS: Final = ("max_price_per_hour", "max_cost", "days")
 RATES: Final = ("requests_per_sec", "output_tokens_per_sec", "tokens_per_sec")

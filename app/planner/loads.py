@@ -88,6 +88,8 @@ def _largest(setup: Setup, targets: Targets, replicas: int) -> Held | Message:
         if lost is None:
             best, low = (at, flow), at
         else:
+            if broken is None and _alone_misses(setup, targets):
+                return lost
             broken, high = lost, at - 1
         if high - low <= high // CLOSE_ENOUGH:
             break

@@ -39,8 +39,11 @@ class Candidate:
         return self.bound.rate / self.profile.layout.replica
 
 
-def plan(request: PlanRequest) -> Plan:
-    """Options for serving, best first; raises `DomainError` where the question itself is wrong."""
+def plan(request: PlanRequest, most: int | None = None) -> Plan:
+    """Options for serving, best first; raises `DomainError` where the question itself is wrong.
+
+    `most`: candidates that may be worked out until one is found, where any option will do.
+    """
     ranking = Ranking(request.limits.options)
     reasons: dict[str, Message] = {}
     looked = worked = 0
@@ -53,6 +56,8 @@ def plan(request: PlanRequest) -> Plan:
         if ranking.beats(_at_best(candidate, request)):
             reasons[name] = Message("plan_beaten")
             continue
+        if most is not None and (worked >= most or ranking.every()):
+            break
         worked += 1
         found = work_out(candidate, request)
         if isinstance(found, Message):
@@ -190,6 +195,12 @@ def hopeless(candidate: Candidate, request: PlanRequest) -> Message | None:
     target = gap_asked(targets)
     if target is not None and gap > 1e3 * target:
         return missed("tpot_ms", f"{gap:.1f}", 1e3 * target)
+    first = 1e3 * candidate.bound.first
+    whole = first + gap * (request.ask.output_length - 1)
+    for name, least in (("ttft_ms", first), ("e2e_latency_ms", whole)):
+        asked = getattr(targets, name)
+        if asked is not None and least > asked:
+            return missed(name, f"{least:.1f}", asked)
     most = request.limits.max_gpus // candidate.profile.layout.replica
     if replicas > most:
         return Message("plan_too_slow", {"replicas": replicas, "most": most})

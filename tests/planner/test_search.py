@@ -74,6 +74,7 @@ def test_no_estimate_beats_its_bound(model: str) -> None:
         if isinstance(held, Held):
             assert (held.figures["output_tokens_per_sec"] or 0) <= least.rate * 1.0001
             assert (held.figures["tpot_ms"] or 0) >= 1e3 * least.gap * 0.9999
+            assert (held.figures["ttft_ms"] or 0) >= 1e3 * least.first * 0.9999
 
 
 def test_front_has_nothing_that_another_beats() -> None:
@@ -131,6 +132,13 @@ def test_everything_for_one_model_takes_little_time() -> None:
     start = time.process_time()
     search.plan(request)
     assert time.process_time() - start < 1.0  # 0.2 on a quiet machine
+
+
+def test_targets_that_nothing_can_hold_are_refused_by_bounds() -> None:
+    """Otherwise such a question would cost seconds."""
+    for targets in ({"ttft_ms": 0.01}, {"tpot_ms": 0.01}, {"e2e_latency_ms": 0.1}):
+        found = planned(gpus=None, targets=targets)
+        assert not found.options and found.worked_out == 0 and found.looked_at > 1000
 
 
 def test_a_device_that_the_caller_describes() -> None:
