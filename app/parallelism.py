@@ -188,8 +188,9 @@ def local_shape(
         ranks = layout.expert_tensor
     split = parameter.split
     if split is not None and ranks > 1 and split.dim < len(shape):
-        extent = shape[split.dim]
-        shape[split.dim] = sum(part_rows(part, extent, ranks) for part in split.parts)
+        # a matrix stored input-major is cut where its module's [out, in] form would be
+        dim = 1 - split.dim if parameter.transposed and len(shape) == 2 else split.dim
+        shape[dim] = sum(part_rows(part, shape[dim], ranks) for part in split.parts)
     return tuple(shape)
 
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.architecture import read_config
 from app.architecture.operations import Parameter, Part, Role, Split
+from app.architecture.tensors import own_parameters
 from app.errors import InvalidLayout
 from app.parallelism import (
     Layout,
@@ -104,3 +106,16 @@ def test_other_impossible_layouts_are_refused(name: str, layout: Layout, field: 
     with pytest.raises(InvalidLayout) as caught:
         check_layout(architecture(name), layout)
     assert [problem.field for problem in caught.value.problems] == [field]
+
+
+def test_matrices_stored_input_major_are_cut_where_their_modules_are() -> None:
+    gpt2 = read_config({"model_type": "gpt2", "n_embd": 768, "n_layer": 1, "n_head": 12})
+    shapes = {
+        parameter.name: local_shape(parameter, Layout(tensor=2))
+        for section in gpt2.sections
+        for parameter in own_parameters(section)
+    }
+    assert shapes["attn.c_attn.weight"] == (768, 1152)
+    assert shapes["attn.c_proj.weight"] == (384, 768)
+    assert shapes["mlp.c_fc.weight"] == (768, 1536)
+    assert shapes["mlp.c_proj.weight"] == (1536, 768)
