@@ -12,6 +12,7 @@ from app.web.first import presets
 BUILT = (
     "about", "bound", "curve.by_", "curve.caption_", "curve.cross_", "export", "field", "fix.cost", "group",
     "gpus", "key", "latency", "meter", "mode", "model.size_", "model.tab_", "part", "phase", "preset",
+    "room",
     "sharding", "solved", "speed.load_", "speed.no_", "state", "tool", "view",
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ let slow = 0;
 
 /** Ask for the state as it is now. */
 export function refresh() {
-  for (const channel of ["speed", "curve", "curve-speed", "fixes", "gpus"]) drop(channel);
+  for (const channel of ["speed", "curve", "curve-speed", "fixes", "gpus", "room"]) drop(channel);
   clearTimeout(asked);
   asked = setTimeout(run, 0);
 }

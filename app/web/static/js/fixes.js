@@ -35,7 +35,7 @@ async function search() {
     const priced = await price(candidates, answer);
     if (!priced) return;
     found = priced.filter((each) => each.fits && each.saved > 0).toSorted((a, b) => a.rank - b.rank || b.saved - a.saved);
-    combined = stateOf(answer) !== "over" || found.some((each) => each.rank < 5) ? null : await together(priced, answer);
+    combined = stateOf(answer) !== "over" || found.some((each) => each.rank <= 2) ? null : await together(priced, answer);
     paint();
   } catch {
     found = [];
@@ -69,7 +69,7 @@ async function together(priced, answer) {
   const helpful = priced.filter((each) => each.saved > 1 && each.rank < 5).toSorted((a, b) => b.saved - a.saved);
   const chains = [2, 4].map((rank) => helpful.filter((each) => each.rank <= rank)).flatMap((kind) => chainsOf(kind));
   const found = await price(chains.slice(0, MOST), answer);
-  return found?.filter((each) => each.fits).toSorted((a, b) => a.steps - b.steps || a.rank - b.rank)[0] ?? null;
+  return found?.filter((each) => each.fits).toSorted((a, b) => a.rank - b.rank || a.steps - b.steps)[0] ?? null;
 }
 
 function chainsOf(changes) {
@@ -97,7 +97,7 @@ function forServing(answer) {
   for (const value of ["fp8", "q8_0"]) if (offered("kv_cache_dtype", value)) all.push(change(4, "kv_cache_dtype", value));
   const gguf = ["llama.cpp", "ollama"].includes(p.backend);
   for (const value of gguf ? ["q8_0", "q4_k_m"] : ["fp8", "awq", "gptq", "mxfp4"]) if (offered("quantization", value)) all.push(change(4, "quantization", value));
-  for (const by of [2, 4]) all.push(change(5, "tensor_parallel", p.tensor_parallel * by, t("fix.gpus", { count: p.tensor_parallel * by })));
+  for (const by of [2, 4, 8]) all.push(change(5, "tensor_parallel", p.tensor_parallel * by, t("fix.gpus", { count: p.tensor_parallel * by })));
   return all.filter(Boolean);
 }
 
@@ -128,7 +128,8 @@ async function moreHardware(answer) {
   if (!mine) return [];
   const larger = reply.gpus.filter((gpu) => gpu.vendor === mine.vendor && gpu.device_type === mine.device_type && gpu.memory_bytes_usable > Math.max(answer.fit.usable_bytes * 1.1, total(answer)) && (gpu.release_year ?? 0) >= 2020)
     .toSorted((a, b) => a.memory_bytes_usable - b.memory_bytes_usable);
-  const sizes = new Map(larger.map((gpu) => [gpu.memory_gb, gpu]));
+  const sizes = new Map();
+  for (const gpu of larger) if (!sizes.has(gpu.memory_gb) || (gpu.price_per_hour && !sizes.get(gpu.memory_gb).price_per_hour)) sizes.set(gpu.memory_gb, gpu);
   return [...sizes.values()].slice(0, 3).map((gpu) => ({ rank: 5, set: { gpu: gpu.name }, words: gpu.label }));
 }
 

@@ -6,6 +6,7 @@ import { changed, loadOptions, rail, shard, slid, step, toggleMore } from "./con
 import { adopt, onAnswer, onPaint, paint, refresh, results } from "./engine.js";
 import { toggleTable } from "./figure.js";
 import { change, readAddress, readFragment, setFields, setMode, state, subscribe, unit } from "./state.js";
+import { followRoom } from "./room.js";
 import { scrub, timelineFigure } from "./timeline.js";
 import { typed, fieldOf } from "./fields.js";
 import { fieldMode } from "./state.js";
@@ -114,6 +115,7 @@ async function start() {
   subscribe(follow);
   onPaint(paintAll);
   onAnswer(announce);
+  onAnswer(followRoom);
   onAnswer(followFixes);
   onAnswer(followViews);
   addEventListener("popstate", async () => { readAddress(); await readFragment(); follow(); });

@@ -6,6 +6,7 @@ import { bare, bytes, count } from "./format.js";
 import { gpuCount, gpuName, MARKS, partsOf, range, stateOf, total, totalKey } from "./parts.js";
 import { cardName } from "./gpus.js";
 import { results } from "./engine.js";
+import { trainingRoom } from "./room.js";
 import { state, unit } from "./state.js";
 import { t } from "./words.js";
 
@@ -89,20 +90,31 @@ export function notes(answer) {
 
 /** Room in the reader's own units. */
 export function room(answer) {
-  const capacity = answer?.capacity;
-  const solution = answer?.solution;
-  const lines = [];
-  const p = answer?.parameters ?? {};
-  const length = p.sequence_length ?? (p.input_length ?? 0) + (p.output_length ?? 0);
-  if (capacity?.max_batch_size || capacity?.max_sequence_length) {
-    const [users, tokens] = [capacity.max_batch_size, capacity.max_sequence_length];
-    if (users) lines.push(line(t(users < p.batch_size ? "room.fewer_users" : "room.users", { now: count(p.batch_size), most: count(users), length: count(length) }), "batch_size", users));
-    if (tokens) lines.push(line(t(tokens < length ? "room.shorter" : "room.length", { now: count(length), most: count(tokens), users: count(p.batch_size) }), "sequence_length", tokens));
-    if (capacity.kv_cache_tokens) lines.push(h("li", { class: "muted" }, t("room.cache", { tokens: count(capacity.kv_cache_tokens), times: capacity.max_concurrency ?? "—" })));
-  }
-  if (solution?.solve_for && solution.value !== undefined) lines.push(h("li", { class: "big" }, solution.value === null ? t("room.nothing") : t(`solved.${solution.solve_for}`, { value: count(solution.value) })));
+  const training = answer?.calculation_type === "training";
+  const lines = [...capacity(answer, training ? trainingRoom() : answer?.capacity, training ? "room.batch" : "room"), solution(answer?.solution)].filter(Boolean);
   if (!lines.length) return null;
   return h("section", { class: "card", id: "room" }, h("h2", {}, t("room.title")), h("ul", { class: "room" }, lines));
+}
+
+function capacity(answer, room, words) {
+  const { max_batch_size: users, max_sequence_length: tokens } = room ?? {};
+  if (!users && !tokens) return [];
+  const p = answer.parameters;
+  const length = p.sequence_length ?? (p.input_length ?? 0) + (p.output_length ?? 0);
+  const now = { length: count(length), users: count(p.batch_size) };
+  return [
+    users && line(t(`${words}.${users < p.batch_size ? "fewer" : "more"}`, { ...now, now: now.users, most: count(users) }), "batch_size", users),
+    tokens && line(t(`${words}.${tokens < length ? "shorter" : "longer"}`, { ...now, now: now.length, most: count(tokens) }), "sequence_length", tokens),
+    room.kv_cache_tokens && h("li", { class: "muted" }, t("room.cache", { tokens: count(room.kv_cache_tokens), times: room.max_concurrency ?? "—" })),
+  ];
+}
+
+/** What `solve_for` found: a number, with the layout that it needs, or nothing that fits. */
+function solution(found) {
+  if (!found || Array.isArray(found.value)) return null;
+  if (found.value === null) return h("li", { class: "big" }, t("room.nothing"));
+  const layout = found.tensor_parallel ? ` (TP ${found.tensor_parallel}${found.pipeline_parallel > 1 ? ` × PP ${found.pipeline_parallel}` : ""})` : "";
+  return h("li", { class: "big" }, t(`solved.${found.solve_for}`, { value: count(found.value) }) + layout);
 }
 
 function line(words, field, value) {
