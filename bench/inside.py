@@ -17,10 +17,10 @@ from flask.testing import EnvironBuilder
 from app.api.application import create_app
 from app.architecture import read_config
 from app.errors import DomainError
-from app.lookup import Lookup, read_cached
 from app.memory.inference import estimate_inference
 from app.memory.requests import InferenceRequest, Model
-from app.questions import inference_question
+from app.service.lookup import Lookup, read_cached
+from app.service.questions import inference_question
 from app.settings import read_settings
 
 from .timing import best_of

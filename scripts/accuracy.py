@@ -19,9 +19,9 @@ sys.path.insert(0, str(ROOT))
 from app.accuracy.evaluate import evaluate  # noqa: E402
 from app.accuracy.runs import read_runs  # noqa: E402
 from app.accuracy.summary import RESULTS, report  # noqa: E402
-from app.lookup import Lookup  # noqa: E402
 from app.memory.requests import InferenceRequest, Speculative  # noqa: E402
-from app.questions import inference_question  # noqa: E402
+from app.service.lookup import Lookup  # noqa: E402
+from app.service.questions import inference_question  # noqa: E402
 from app.settings import read_settings  # noqa: E402
 
 

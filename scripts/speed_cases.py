@@ -15,7 +15,6 @@ sys.path.insert(0, str(ROOT))
 
 from app.accuracy.evaluate import architecture_kind  # noqa: E402
 from app.errors import DomainError  # noqa: E402
-from app.lookup import Lookup  # noqa: E402
 from app.performance.coefficients import (  # noqa: E402
     Ask,
     assemble,
@@ -30,8 +29,9 @@ from app.performance.load import closed, poisson  # noqa: E402
 from app.performance.roofline import Rates  # noqa: E402
 from app.performance.setup import Setup, set_up  # noqa: E402
 from app.performance.static import drain, together  # noqa: E402
+from app.service.lookup import Lookup  # noqa: E402
+from app.service.speed_questions import speed_question  # noqa: E402
 from app.settings import read_settings  # noqa: E402
-from app.speed_questions import speed_question  # noqa: E402
 
 FILE = ROOT / "validation" / "performance.jsonl"
 PRIORS = ROOT / "validation" / "performance_priors.json"

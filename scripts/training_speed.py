@@ -10,12 +10,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from app.lookup import Lookup  # noqa: E402
 from app.performance.training import estimate_training_performance  # noqa: E402
 from app.performance.training_coefficients import Coefficients  # noqa: E402
 from app.performance.training_requests import TrainingSpeedRequest  # noqa: E402
+from app.service.lookup import Lookup  # noqa: E402
+from app.service.training_speed_question import training_speed_question  # noqa: E402
 from app.settings import read_settings  # noqa: E402
-from app.training_speed_question import training_speed_question  # noqa: E402
 
 ROWS = ROOT / "validation" / "performance_training.jsonl"
 

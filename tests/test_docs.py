@@ -17,6 +17,12 @@ def test_why_our_numbers_differ_is_what_the_service_answers() -> None:
     assert done.returncode == 0, "run scripts/why_numbers_differ.py"
 
 
+def test_the_page_of_architectures_is_what_was_proven() -> None:
+    script = ROOT / "scripts" / "write_architectures.py"
+    done = subprocess.run([sys.executable, script, "--check"], check=False)
+    assert done.returncode == 0, "run scripts/write_architectures.py"
+
+
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
 def test_the_readme_quotes_the_page(readme: str) -> None:
     page = (ROOT / "docs" / "why-our-numbers-differ.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from ...errors import Problem
 from ...messages import Message
-from ...sized import DIMENSIONS
+from ...service.sized import DIMENSIONS
 from .. import choices
 from .base import Rule, StrictSchema
 from .fields import Choice, Integer, Number, Object, Text

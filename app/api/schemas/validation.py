@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ...errors import Problem
-from ...log_reader import LONGEST_LOG
+from ...service.log_reader import LONGEST_LOG
 from .base import Rule
 from .fields import Text, rejected
 from .inference import InferenceSchema, one_length

@@ -1,0 +1,67 @@
+"""Fields of a training request that cannot matter although they were given: said, never silently ignored.
+
+Runtimes say the same of inference themselves, as it depends on the runtime.
+
+Each rule names a field, when it cannot matter, and the sentence that says why. A test changes every field
+and finds either another answer or one of these warnings.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..memory.requests import TrainingRequest
+from ..messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A field, and whether it cannot matter; `reason` is the code of the sentence."""
+
+    field: str
+    reason: str
+    applies: Callable[[TrainingRequest], bool]
+
+
+def _adapters(request: TrainingRequest) -> bool:
+    return request.method in ("lora", "qlora", "dora")
+
+
+def _one_replica(request: TrainingRequest) -> bool:
+    return request.data_parallel * request.context_parallel == 1
+
+
+def _one_gpu(request: TrainingRequest) -> bool:
+    sizes = (
+        request.tensor_parallel,
+        request.pipeline_parallel,
+        request.data_parallel,
+        request.context_parallel,
+    )
+    return max(sizes) == 1
+
+
+_RULES: Final = (
+    Rule("momentum", "neutral_only_sgd", lambda r: r.optimizer != "SGD"),
+    Rule("lora", "neutral_only_adapters", lambda r: not _adapters(r)),
+    Rule("trainable_parameters", "neutral_only_full", _adapters),
+    Rule(
+        "checkpoint_every_n_layers", "neutral_only_every_n", lambda r: r.gradient_checkpointing != "every_n"
+    ),
+    Rule("galore_rank", "neutral_only_galore", lambda r: r.optimizer != "GaLore"),
+    Rule("pipeline_schedule", "neutral_no_pipeline", lambda r: r.pipeline_parallel == 1),
+    Rule("pipeline_chunks", "neutral_only_interleaved", lambda r: r.pipeline_schedule != "interleaved"),
+    Rule("zero_stage", "neutral_one_replica", lambda r: r.zero_stage > 0 and _one_replica(r)),
+    Rule("fsdp", "neutral_one_replica", lambda r: r.fsdp != "none" and _one_replica(r)),
+    Rule("sequence_parallel", "neutral_no_tensor_parallel", lambda r: r.tensor_parallel == 1),
+    Rule("gpus_per_node", "neutral_no_network", lambda r: r.fsdp != "hsdp" or _one_gpu(r)),
+)
+
+
+def neutral_fields(request: TrainingRequest, given: Mapping[str, Any]) -> list[Message]:
+    """A warning for each given field that cannot matter for this training."""
+    return [
+        Message(rule.reason, {"field": rule.field})
+        for rule in _RULES
+        if given.get(rule.field) is not None and rule.applies(request)
+    ]
