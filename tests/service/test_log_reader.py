@@ -13,7 +13,7 @@ from app.service.lookup import Lookup
 from app.service.validation import validate_log
 from app.settings import read_settings
 
-from .memory.models import ask, gpu
+from ..memory.models import ask, gpu
 
 VLLM = """
 (EngineCore pid=1) INFO [core.py:71] Initializing a V1 LLM engine (v0.19.0) with config: \
