@@ -318,6 +318,7 @@ NAMINGS: Final[dict[str, Naming]] = {
         joined_in="vision",
     ),
     "qwen4_exp": _EXPERTS,
+    "ultrabert": Naming(renames=((r"^model\.", "ultrabert."), (r"^head\.decoder\.", "cls."))),
     "vision-encoder-decoder": Naming(renames=towers.VIT_ENCODER),
     "gte": Naming(
         renames=towers.GTE,

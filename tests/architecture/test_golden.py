@@ -7,6 +7,7 @@ A failure names the type and the check; for the names and shapes that differ run
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,20 @@ from tests.oracles.compare import source_length
 
 Case = dict[str, Any]
 DEFAULTS = Path(__file__).parents[2] / "app" / "architecture" / "defaults.json"  # the types the library knows
-NOT_MEASURED = {"gemma4_assistant"}  # its config class refuses its own defaults: nothing to vary
+# The library builds none of these, or too few, from fields drawn at random: each needs values that only its
+# published files state (word lists of pictures' tokens, layers that feed each other, other models' sizes).
+NOT_MEASURED = {
+    "chameleon", "deepseek_ocr2", "emu3", "emu3_text_model", "gemma4_assistant", "gemma4_unified_assistant",
+    "granite4_vision", "moonshine_streaming",
+}  # fmt: skip
 TYPES = architectures()["types"]
 DESCRIBED = sorted(TYPES.keys() & FAMILIES.keys())
 
 
-def read(case: Case) -> Architecture:
+@lru_cache(maxsize=64)
+def read(model_type: str, index: int) -> Architecture:
+    """Read once for all checks."""
+    case = TYPES[model_type][index]
     return read_config(case["config"] | {"architectures": [case["class"]]})
 
 
@@ -70,8 +79,8 @@ def judged() -> list[Any]:
 
 @pytest.mark.parametrize(("model_type", "check"), judged())
 def test_reading_equals_the_real_model(model_type: str, check: str) -> None:
-    for case in TYPES[model_type]:
-        CHECKS[check](case, read(case))
+    for index, case in enumerate(TYPES[model_type]):
+        CHECKS[check](case, read(model_type, index))
 
 
 def test_every_described_type_was_measured() -> None:

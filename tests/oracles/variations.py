@@ -211,6 +211,23 @@ STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
 }
 
 
+FITTING = (  # what must divide or not exceed which other field: the library builds models that cannot run
+    ("num_key_value_heads", ("num_attention_heads",), lambda part, whole: whole % part == 0),
+    ("num_experts_per_tok", ("n_routed_experts", "num_experts", "num_local_experts"), int.__le__),
+)
+
+
+def keep_possible(drawn: Config, base: PreTrainedConfig) -> None:
+    """Take back drawn fields that don't fit those they depend on."""
+    for name, wholes, fits in FITTING:
+        part = drawn.get(name, getattr(base, name, None))
+        for whole_name in wholes:
+            whole = drawn.get(whole_name, getattr(base, whole_name, None))
+            if type(part) is int and part and type(whole) is int and not fits(part, whole):
+                drawn.pop(name, None)
+                drawn.pop(whole_name, None)
+
+
 def draw_fields(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: int | None) -> Config:
     """Overrides for one config class, sub-configs aside; `boldness` is the probability of each change."""
     sizes = draw_sizes(rng, boldness, text_hidden)
@@ -221,6 +238,7 @@ def draw_fields(config_class: ConfigClass, rng: Random, boldness: float, text_hi
     pad, vocab = getattr(base, "pad_token_id", None), drawn.get("vocab_size")
     if isinstance(pad, int) and vocab and pad >= vocab:
         drawn["pad_token_id"] = 0
+    keep_possible(drawn, base)
     state = STATED.get(base.model_type)
     return drawn | (state(drawn, base) if state else {})
 

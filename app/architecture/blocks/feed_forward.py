@@ -15,6 +15,7 @@ def gated(
     names: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
     activation: str = "silu",
     bias: bool = False,
+    out_bias: bool | None = None,
     width: int | None = None,
     norm: str | None = None,
     style: str = "rms",
@@ -22,6 +23,7 @@ def gated(
 ) -> Tensor:
     """down(act(gate(x)) * up(x)) (arXiv 2002.05202); `norm` names a norm before the last
     projection, `scaled` puts constant factors on gate and output."""
+    ends = bias if out_bias is None else out_bias
     with t.scope(module):
         gate = t.linear(names[0], x, inner, bias=bias, split=column(inner))
         gate = t.elementwise("scale", gate) if scaled else gate
@@ -29,7 +31,7 @@ def gated(
         product = t.multiply(t.elementwise(activation, gate), up)
         if norm:
             product = t.norm(norm, product, style=style)
-        out = t.linear(names[2], product, width or x.width, bias=bias, split=row(inner))
+        out = t.linear(names[2], product, width or x.width, bias=ends, split=row(inner))
         return t.elementwise("scale", out) if scaled else out
 
 

@@ -300,7 +300,7 @@ def molmo2(c: Config, m: ModelBuilder) -> None:
     a = c.sub("adapter_config")
     taken = len(a.items("vision_feature_layer", [-3, -9]) or [0])
     shape = Heads(a.heads, a.kv_heads, a.head_dim, rotary_dim=0, causal=False, cached=False)
-    source, bias = vision.hidden * taken, a.flag("attention_bias", True)
+    source, bias = a.hidden * taken, a.flag("attention_bias", True)
 
     def write(t: Trace) -> Tensor:
         x = cross_attention(
@@ -310,7 +310,7 @@ def molmo2(c: Config, m: ModelBuilder) -> None:
             module="image_pooling_2d",
             names=NAMES,
             bias=bias,
-            out_bias=True,
+            out_bias=bias,
             source=source,
             axis=Axis.PATCHES,
             out=a.hidden,
@@ -323,8 +323,9 @@ def molmo2(c: Config, m: ModelBuilder) -> None:
             width=a.size("text_hidden_size"),
             activation=activation(a),
             bias=a.flag("mlp_bias"),
+            out_bias=False,
         )
 
     project(m, "model.multi_modal_projector", write)
     text = language(c, m)
-    logits(c, m, text)
+    logits(c, m, text, tied=False)  # the embedding has rows that the head lacks
