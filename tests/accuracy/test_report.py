@@ -9,7 +9,7 @@ from app.accuracy import accuracy_report
 from app.accuracy.evaluate import Row, evaluate
 from app.accuracy.runs import read_runs
 from app.accuracy.summary import describe, quantile
-from app.lookup import Lookup
+from app.service.lookup import Lookup
 from app.settings import read_settings
 from scripts.accuracy import asker
 

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from app.api.schemas.inference import InferenceSchema
 from app.api.schemas.model import FORMS
 from app.api.schemas.training import TrainingSchema
-from app.sized import DIMENSIONS
+from app.service.sized import DIMENSIONS
 
 DENSE = {"model_name": "Qwen3-8B", "gpu": "H100-80GB"}
 EXPERTS = {"model_name": "Qwen3-30B-A3B", "gpu": "H200"}

@@ -5,11 +5,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from app.lookup import Lookup
 from app.performance.requests import PerformanceRequest
 from app.performance.setup import Setup, set_up
+from app.service.lookup import Lookup
+from app.service.speed_questions import speed_question
 from app.settings import read_settings
-from app.speed_questions import speed_question
 
 
 @cache

@@ -9,7 +9,7 @@ from app.errors import InvalidRequest
 from app.performance.training import bottleneck, estimate_training_performance
 from app.performance.training_requests import TrainingPerformance, TrainingSpeedRequest
 from app.performance.training_work import work_of
-from app.training_speed_question import training_speed_question
+from app.service.training_speed_question import training_speed_question
 from tests.performance.questions import lookup
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.performance.training import estimate_training_performance
 from app.performance.training_coefficients import data
-from app.training_speed_question import training_speed_question
+from app.service.training_speed_question import training_speed_question
 from tests.performance.questions import lookup
 
 FILE = Path(__file__).parents[2] / "validation" / "performance_training.jsonl"

@@ -4,11 +4,11 @@ from functools import cache
 from typing import Any
 
 from app.hardware import Accelerator
-from app.lookup import Lookup
-from app.plan_questions import plan_question
 from app.planner.requests import Plan, PlanRequest, TrainingPlanRequest
 from app.planner.search import plan
 from app.planner.training_search import plan_training
+from app.service.lookup import Lookup
+from app.service.plan_questions import plan_question
 from app.settings import read_settings
 
 SOME = ["h100-sxm-80gb", "a100-sxm-80gb", "l40s", "rtx-4090", "mi300x-192gb", "m3-max-128gb"]
