@@ -48,7 +48,8 @@ function drawParts(answer, x, top, height, chosen) {
       "data-key": part.key, class: `part ${part.key}${part.key === chosen ? " chosen" : ""}`, x: left, y: top, width: wide, height,
       rx: 2, "data-act": "part", "data-arg": part.key, "data-bytes": part.bytes,
     }, s("title", {}, `${name}: ${bytes(part.bytes, unit())}`)));
-    if (wide >= 56 && height >= 28) drawn.push(label(part, name, left, wide, top, height));
+    const underWhisker = part.key === "framework_overhead" && range(answer)?.low !== range(answer)?.high;
+    if (wide >= 56 && height >= 28 && !underWhisker) drawn.push(label(part, name, left, wide, top, height));
   }
   return drawn;
 }

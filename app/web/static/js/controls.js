@@ -5,7 +5,7 @@ import { list } from "./api.js";
 import { cardName } from "./gpus.js";
 import { h } from "./dom.js";
 import { CONTROLS, SHARDINGS, fieldOf, shardingOf, typed } from "./fields.js";
-import { count, parameters, parseNumber, stop } from "./format.js";
+import { count, parameters, parseNumber } from "./format.js";
 import { paint, results } from "./engine.js";
 import { calculation, fieldMode, setFields, state } from "./state.js";
 import { has, t } from "./words.js";

@@ -88,7 +88,7 @@ function csv() {
 }
 
 /** A report that a person can paste anywhere. */
-export function markdown() {
+function markdown() {
   const link = `${location.origin}/${query()}${location.hash}`;
   const answers = (results.comparison?.results ?? [results.answer]).filter((answer) => answer && !answer.error);
   const sections = answers.map((answer) => {

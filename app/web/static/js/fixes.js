@@ -7,7 +7,7 @@ import { optionsOf } from "./controls.js";
 import { bytes, count } from "./format.js";
 import { paint, results } from "./engine.js";
 import { shardingOf } from "./fields.js";
-import { stateOf, total } from "./parts.js";
+import { total } from "./parts.js";
 import { body, calculation, state, unit } from "./state.js";
 import { t } from "./words.js";
 
@@ -35,7 +35,7 @@ async function search() {
     const priced = await price(candidates, answer);
     if (!priced) return;
     found = priced.filter((each) => each.fits && each.saved > 0).toSorted((a, b) => a.rank - b.rank || b.saved - a.saved);
-    combined = stateOf(answer) !== "over" || found.some((each) => each.rank <= 2) ? null : await together(priced, answer);
+    combined = answer.fit.fits || found.some((each) => each.rank <= 2) ? null : await together(priced, answer);
     paint();
   } catch {
     found = [];
@@ -135,7 +135,7 @@ async function moreHardware(answer) {
 
 /** The card: open where it does not fit, folded as cheaper ways where it does. */
 export function fixes() {
-  const over = stateOf(results.answer) === "over";
+  const over = Boolean(results.answer.fit && !results.answer.fit.fits);
   const shown = combined ? [combined, ...found] : found;
   if (!shown.length && !over) return null;
   const isOpen = open ?? over;
@@ -153,7 +153,7 @@ function row(each, index) {
 
 /** Fold or open the list. */
 export function toggleFixes() {
-  open = !(open ?? stateOf(results.answer) === "over");
+  open = !(open ?? results.answer?.fit?.fits === false);
   paint();
 }
 

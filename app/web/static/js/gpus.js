@@ -23,7 +23,7 @@ const KINDS = {
 };
 const CHINA = /^(h20|h800|a800|l20|rtx-\d+-d|ascend|atlas|mlu|hygon|mtt|biren)/;
 KINDS.china = (gpu) => CHINA.test(gpu.name);
-export const GPU_KINDS = Object.keys(KINDS);
+const GPU_KINDS = Object.keys(KINDS);
 
 /** Load the list and what fits. */
 export async function followGpus() {
@@ -32,7 +32,7 @@ export async function followGpus() {
 }
 
 /** Which of all cards this job fits on, in one call. */
-export async function followFits() {
+async function followFits() {
   if (!results.answer || !gpus.length) return;
   const request = body();
   delete request.solve_for;

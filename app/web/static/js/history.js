@@ -26,7 +26,7 @@ async function within(mode, work) {
 }
 
 /** Requests that mean the same have the same key. */
-export function keyOf(request) {
+function keyOf(request) {
   const sorted = (value) => (value && typeof value === "object" && !Array.isArray(value) ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])])) : value);
   return JSON.stringify(sorted(request));
 }

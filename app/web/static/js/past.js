@@ -17,7 +17,7 @@ let timer = 0;
 let say = () => {};
 
 /** What an answer is called: "Llama-3.3-70B-Instruct fp8 · 2 × H100 · ✔ 17.08 GB". */
-export function titleOf(answer) {
+function titleOf(answer) {
   const now = stateOf(answer);
   const { quantization, method, precision } = answer.parameters;
   const card = gpuName(answer);

@@ -4,7 +4,6 @@ import { h, s } from "./dom.js";
 import { table } from "./figure.js";
 import { bytes, count, money, percent, rate, time } from "./format.js";
 import { results } from "./engine.js";
-import { stateOf } from "./parts.js";
 import { calculation, unit } from "./state.js";
 import { has, t } from "./words.js";
 
@@ -19,7 +18,7 @@ function content() {
   if (speed.missing) return h("p", { class: "empty" }, t(`speed.no_${speed.missing}`));
   if (speed.failure) return h("p", { class: "empty" }, speed.failure.status ? speed.failure.body.error : t("stale.unreachable"));
   const shown = calculation() === "inference" ? serving(speed) : training(speed);
-  return stateOf(results.answer) === "over" ? [h("p", { class: "muted small" }, t("speed.if_it_fit")), ...shown] : shown;
+  return results.answer.fit?.fits === false ? [h("p", { class: "muted small" }, t("speed.if_it_fit")), ...shown] : shown;
 }
 
 function serving({ request, answer }) {

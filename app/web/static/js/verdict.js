@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { bar } from "./bar.js";
 import { bare, bytes, count } from "./format.js";
-import { gpuCount, gpuName, MARKS, partsOf, range, stateOf, total, totalKey } from "./parts.js";
+import { gpuCount, gpuName, MARKS, partsOf, range, stateOf, total } from "./parts.js";
 import { cardName } from "./gpus.js";
 import { results } from "./engine.js";
 import { trainingRoom } from "./room.js";
