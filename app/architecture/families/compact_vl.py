@@ -267,7 +267,7 @@ def molmo_vision(c: Config, m: ModelBuilder) -> None:
             act=activation(c),
             names=NAMES,
             bias=c.flag("attention_bias", True),
-            out_bias=True,
+            out_bias=c.flag("attention_bias", True),
         ),
         width=c.hidden,
         axis=Axis.PATCHES,
@@ -296,7 +296,7 @@ def molmo_text(c: Config, m: ModelBuilder) -> None:
 @family("molmo2")
 def molmo2(c: Config, m: ModelBuilder) -> None:
     """Molmo 2: squares of patches pooled by attention, a gated projector."""
-    vision = see(c, m, "model.vision_tower")
+    see(c, m, "model.vision_tower")
     a = c.sub("adapter_config")
     taken = len(a.items("vision_feature_layer", [-3, -9]) or [0])
     shape = Heads(a.heads, a.kv_heads, a.head_dim, rotary_dim=0, causal=False, cached=False)

@@ -124,7 +124,8 @@ def deberta_head(c: Config, m: ModelBuilder) -> None:
     def write(t: Trace) -> Tensor:
         x = t.linear("dense", t.input(c.hidden), c.hidden, bias=True, head=True)
         t.hold(t.parameter("bias", (c.vocab,), Role.BIAS))
-        return t.norm("LayerNorm", x, style="layer", bias=True)
+        x = t.norm("LayerNorm", x, style="layer", bias=True)
+        return t.linear("word_embeddings", x, c.vocab, tied=True, module=False, role=Role.HEAD, head=True)
 
     m.single("head", write, name="lm_predictions.lm_head")
 
