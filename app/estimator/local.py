@@ -151,16 +151,10 @@ _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
 }
 
 
-def _accuracy(_local: Local, _query: Body) -> Answer:
-    from ..accuracy import accuracy_report, speed_report
-
-    return {**accuracy_report(), "speed": speed_report()}
-
-
 _GETS: Final[Mapping[str, Callable[[Local, Body], Answer]]] = {
     "/api/models": lambda local, query: local.service.models(schema_of("/api/models").load(_Query(query))),
     "/api/gpus": lambda local, query: local.service.gpus(schema_of("/api/gpus").load(_Query(query))),
-    "/api/accuracy": _accuracy,
+    "/api/accuracy": lambda local, _query: local.service.accuracy(),
 }
 
 

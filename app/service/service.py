@@ -83,6 +83,12 @@ class Service:
         answer, warnings = validate_log(values["log"], given, self.lookup)
         return {**answer, "warnings": [warning(message, language) for message in warnings]}
 
+    def accuracy(self) -> Answer:
+        """The answer of `GET /api/accuracy`."""
+        from ..accuracy import accuracy_report, speed_report
+
+        return {**accuracy_report(), "speed": speed_report()}
+
     def performance(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/performance/inference` or `/training`; raises `DomainError`."""
         return self._timed(calculation, values, language, explain=bool(values.get("explain", True)))

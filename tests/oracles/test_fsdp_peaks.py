@@ -1,6 +1,6 @@
 """FSDP2 over a group of fake ranks and fake tensors, followed by torch's MemTracker.
 
-    python -m tests.oracles.test_fsdp_peaks        # measures every case and writes the golden file
+python -m tests.oracles.test_fsdp_peaks        # measures every case and writes the golden file
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from typing import Any
 
 from flask import Response
 
-from ...accuracy import accuracy_report, speed_report
 from ..replies import json_reply, language
 from ..schemas.answers import AccuracyAnswer, LogAnswer
 from ..schemas.validation import LogSchema
@@ -25,4 +24,4 @@ def validate(values: dict[str, Any]) -> Response:
 @blueprint.response(200, AccuracyAnswer())
 def accuracy() -> Response:
     """Our error on published measurements, in the sample of each rule and left out of it."""
-    return json_reply({**accuracy_report(), "speed": speed_report()})
+    return json_reply(service().accuracy())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ...architecture import Architecture
-from ...architecture.operations import Attention
+from ...architecture.operations import Attention, Scan
 from ...errors import InvalidRequest, NotSupportedYet, Problem
 from ...messages import Message
 from .. import optimizer as optimizers
@@ -12,6 +12,7 @@ from ..requests import TrainingRequest
 from . import layers  # noqa: F401  (signs up every rule)
 from .layers import is_text
 from .lowering import RULES
+from .scans import EXACT
 
 FOLLOWED = frozenset(kind.__name__ for kind in RULES) | {"Hold"}
 ADAPTED = ("lora", "qlora", "dora")
@@ -47,11 +48,13 @@ def not_computed(request: TrainingRequest) -> Iterator[str]:
 
 def notes(request: TrainingRequest) -> Iterator[Message]:
     """What was taken instead of what was asked, and what is less sure than the rest."""
-    written_out, left_out = traits(request.model.architecture)
+    written_out, left_out, bounded = traits(request.model.architecture)
     if request.attention == "sdpa" and written_out:
         yield Message("training_attention_eager", {"attention": request.attention})
     if left_out:
         yield Message("training_left_out", {"kinds": left_out})
+    if bounded:
+        yield Message("training_scan_bounded", {"kinds": bounded})
     described = request.model.architecture
     if not all(map(is_text, described.sections)):
         yield Message("training_text_batches")
@@ -68,11 +71,14 @@ def notes(request: TrainingRequest) -> Iterator[Message]:
 
 
 @lru_cache(maxsize=1024)
-def traits(architecture: Architecture) -> tuple[bool, str]:
-    """Whether its attention is only written out in eager code, and the operations that have no rule."""
+def traits(architecture: Architecture) -> tuple[bool, str, str]:
+    """Whether its attention is only written out in eager code; the operations that have no rule; the
+    recurrences that have only a bound."""
     operations = [op for _, op in architecture.operations()]
     written_out = any(isinstance(op, Attention) and (op.softcap or op.sinks) for op in operations)
-    return written_out, ", ".join(sorted({type(op).__name__ for op in operations} - FOLLOWED))
+    left_out = {type(op).__name__ for op in operations} - FOLLOWED
+    bounded = {op.kind for op in operations if isinstance(op, Scan)} - EXACT
+    return written_out, ", ".join(sorted(left_out)), ", ".join(sorted(bounded))
 
 
 def _problem(field: str, code: str, **params: object) -> Problem:

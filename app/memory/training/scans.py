@@ -56,4 +56,6 @@ def selective(op: Scan) -> tuple[int, int]:
 
 
 _NEEDS = {"mamba2": mamba2, "gated_delta": gated_delta, "mamba": selective}
+# Measured against MemTracker; the others, the selective scan among them, are bounds.
+EXACT = frozenset({"mamba2", "gated_delta"})
 _WIDE_OUTPUT = frozenset({"mamba2"})

@@ -243,3 +243,12 @@ def test_model_size_scales_weights_and_states() -> None:
     maxima = estimate.extra["maxima_bytes"]
     assert maxima["model_weights"] == 14_000_000_000
     assert maxima["optimizer_states"] == pytest.approx(56_000_000_000, rel=1e-6)
+
+
+def test_a_recurrence_without_a_rule_of_its_own_is_said() -> None:
+    def codes(model_type: str) -> set[str]:
+        found = Model(read_config({"model_type": model_type}), model_type)
+        return {message.code for message in estimate_training(TrainingRequest(found)).warnings}
+
+    assert "training_scan_bounded" in codes("mamba")
+    assert "training_scan_bounded" not in codes("mamba2")
