@@ -6,7 +6,7 @@ from typing import TypeVar
 from ..blocks.feed_forward import gated
 from ..builder import ModelBuilder
 from ..config import Config
-from ..operations import Attention, Axis, Operation, Parameter, Tensor
+from ..operations import Attention, Axis, Operation, Parameter, Role, Tensor
 from ..sections import Section
 from ..trace import Trace
 from .composite import language, see
@@ -45,7 +45,7 @@ def on_source(op: Kind, ties: bool) -> Kind:
         return replace(x, axis=Axis.SOURCE) if x.axis is Axis.TOKENS else x
 
     def shared(p: Parameter) -> Parameter:
-        return replace(p, tied=ties and not p.buffer)
+        return replace(p, tied=ties and not p.buffer and p.role is not Role.BIAS)  # biases are never shared
 
     return replace(
         op,
