@@ -18,7 +18,7 @@ from .registry import family
 def heads_of(part: Config, *, cached: bool) -> Heads:
     """The heads of one of the transformers; key-value heads left out are as many as the queries'."""
     heads, kv_heads = part.heads, part.maybe("num_key_value_heads") or part.heads
-    if heads % kv_heads or part.hidden % heads:
+    if heads % kv_heads or part.hidden < heads:  # uneven widths are rounded down
         raise part.wrong("num_attention_heads", "config_not_divisible", value=heads, of=part.hidden)
     window = part.maybe("sliding_window")
     dropout = part.number("dropout", 0.0)
