@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from transformers import PreTrainedConfig
+from transformers.integrations.heterogeneity.configuration_utils import AmbiguousGlobalPerLayerAttributeError
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 Config = dict[str, Any]
@@ -217,12 +218,20 @@ FITTING = (  # what must divide or not exceed which other field: the library bui
 )
 
 
+def stated(base: PreTrainedConfig, name: str) -> Any:
+    """A field of a config; None where it has none, or where it differs from layer to layer."""
+    try:
+        return getattr(base, name, None)
+    except AmbiguousGlobalPerLayerAttributeError:
+        return None
+
+
 def keep_possible(drawn: Config, base: PreTrainedConfig) -> None:
     """Take back drawn fields that don't fit those they depend on."""
     for name, wholes, fits in FITTING:
-        part = drawn.get(name, getattr(base, name, None))
+        part = drawn.get(name, stated(base, name))
         for whole_name in wholes:
-            whole = drawn.get(whole_name, getattr(base, whole_name, None))
+            whole = drawn.get(whole_name, stated(base, whole_name))
             if type(part) is int and part and type(whole) is int and not fits(part, whole):
                 drawn.pop(name, None)
                 drawn.pop(whole_name, None)
