@@ -214,6 +214,7 @@ STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
 
 FITTING = (  # what must divide or not exceed which other field: the library builds models that cannot run
     ("num_key_value_heads", ("num_attention_heads",), lambda part, whole: whole % part == 0),
+    ("hidden_size", ("num_attention_heads",), lambda width, heads: width >= 2 * heads),
     ("num_experts_per_tok", ("n_routed_experts", "num_experts", "num_local_experts"), int.__le__),
 )
 

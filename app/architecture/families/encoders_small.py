@@ -126,7 +126,10 @@ def mobilebert_body(c: Config, m: ModelBuilder) -> None:
     def embed(t: Trace) -> Tensor:
         words = t.embedding("word_embeddings", c.vocab, width)
         x = t.concat(*[words] * (gathered // width)) if gathered > width else words
-        x = t.linear("embedding_transformation", x, c.hidden, bias=True)
+        if gathered == width == c.hidden:  # built, but passed by
+            t.unused_linear("embedding_transformation", width, c.hidden, bias=True)
+        else:
+            x = t.linear("embedding_transformation", x, c.hidden, bias=True)
         rows = c.size("max_position_embeddings")
         x = t.add(x, t.embedding("position_embeddings", rows, c.hidden, axis=Axis.SEQUENCE))
         x = t.add(x, t.embedding("token_type_embeddings", c.size("type_vocab_size"), c.hidden))

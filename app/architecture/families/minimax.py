@@ -25,7 +25,7 @@ def blended(t: Trace, x: Tensor, mixer: Half, feed_forward: Half, *, style: str 
 def minimax(c: Config, m: ModelBuilder) -> None:
     """MiniMax-Text-01 and M1 (arXiv 2501.08313)."""
     types = ["linear_attention" if i % 2 else "full_attention" for i in range(c.layers)]
-    heads = Heads.of(c)  # whatever `sliding_window` says, the library keeps every token; no checkpoint sets it
+    heads = Heads.of(c)  # whatever `sliding_window` says, the library keeps every token
     linear = Lightning(c.heads, c.head_dim, c.size("block_size"))
 
     def mixer(kind: Hashable) -> Half:
