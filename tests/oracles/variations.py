@@ -214,9 +214,13 @@ STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
 
 FITTING = (  # what must divide or not exceed which other field: the library builds models that cannot run
     ("num_key_value_heads", ("num_attention_heads",), lambda part, whole: whole % part == 0),
-    ("hidden_size", ("num_attention_heads",), lambda width, heads: width >= 2 * heads),
     ("num_experts_per_tok", ("n_routed_experts", "num_experts", "num_local_experts"), int.__le__),
 )
+
+
+FITTING_OF = {  # a head of one element cannot be turned: the library's keys come out two wide
+    "olmo_hybrid": [("hidden_size", ("num_attention_heads",), lambda width, heads: width >= 2 * heads)],
+}
 
 
 def stated(base: PreTrainedConfig, name: str) -> Any:
@@ -229,7 +233,7 @@ def stated(base: PreTrainedConfig, name: str) -> Any:
 
 def keep_possible(drawn: Config, base: PreTrainedConfig) -> None:
     """Take back drawn fields that don't fit those they depend on."""
-    for name, wholes, fits in FITTING:
+    for name, wholes, fits in (*FITTING, *FITTING_OF.get(base.model_type, ())):
         part = drawn.get(name, stated(base, name))
         for whole_name in wholes:
             whole = drawn.get(whole_name, stated(base, whole_name))
