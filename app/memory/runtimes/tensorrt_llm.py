@@ -15,6 +15,7 @@ from ..estimate import Term
 from ..kv_cache import sequence_bytes
 from ..requests import InferenceRequest
 from .base import GIB, Deployment, covered_version
+from .unmeasured import paged_terms, warning
 from .vllm_graphs import NODE_BYTES, kernels
 from .vllm_profile import Run, forward_bytes
 
@@ -39,6 +40,7 @@ class TensorrtLlmDeployment(Deployment):
 
     def __init__(self, request: InferenceRequest) -> None:
         super().__init__(request)
+        self.warnings.append(warning("TensorRT-LLM"))
         self.fraction = request.gpu_memory_utilization or FREE_FRACTION
         self.block = request.block_size or TOKENS_PER_BLOCK
         self.tokens = request.max_num_batched_tokens or MAX_NUM_TOKENS
@@ -72,32 +74,15 @@ class TensorrtLlmDeployment(Deployment):
 
     def terms(self, stage: Stage) -> tuple[Term, ...]:
         """Weights, blocks of the asked batch, the peak, everything else."""
-        values = {"sequences": self.batch, "length": self.length, "block_size": self.block}
-        return (
-            *self.weight_terms(stage),
-            self.term(
-                "kv_cache",
-                self.cache_bytes(stage, self.batch, self.length),
-                "formula_pages",
-                values,
-                "TensorRT-LLM KvCacheConfig",
-            ),
-            self.term(
-                "activation_memory",
-                self.activations(stage),
-                "formula_chunk",
-                {"tokens": self.tokens},
-                "the forward description",
-                (0.5, 2.0),
-            ),
-            self.term(
-                "framework_overhead",
-                self.overhead(stage),
-                "formula_context",
-                {"gpus": self.layout.tensor},
-                "no measured runs",
-                (0.4, 2.5),
-            ),
+        return paged_terms(
+            self,
+            stage,
+            cache=self.cache_bytes(stage, self.batch, self.length),
+            block=self.block,
+            source="TensorRT-LLM KvCacheConfig",
+            tokens=self.tokens,
+            peak=self.activations(stage),
+            overhead=self.overhead(stage),
         )
 
     def minimum(self) -> "TensorrtLlmDeployment":

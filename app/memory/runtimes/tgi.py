@@ -12,6 +12,7 @@ from ...parallelism import Stage
 from ..estimate import Term
 from ..requests import InferenceRequest
 from .base import GIB, Deployment, covered_version
+from .unmeasured import paged_terms, warning
 from .vllm_graphs import NODE_BYTES, kernels
 from .vllm_profile import Run, forward_bytes
 
@@ -32,6 +33,7 @@ class TgiDeployment(Deployment):
 
     def __init__(self, request: InferenceRequest) -> None:
         super().__init__(request)
+        self.warnings.append(warning("TGI"))
         self.fraction = request.gpu_memory_utilization or 1.0
         self.block = request.block_size or BLOCK
         self.tokens = self._tokens(request.sequence_length)
@@ -67,32 +69,15 @@ class TgiDeployment(Deployment):
 
     def terms(self, stage: Stage) -> tuple[Term, ...]:
         """Weights, blocks of the asked batch, the warm-up's peak, everything else."""
-        values = {"sequences": self.batch, "length": self.length, "block_size": self.block}
-        return (
-            *self.weight_terms(stage),
-            self.term(
-                "kv_cache",
-                self.cache_bytes(stage, self.batch, self.length),
-                "formula_pages",
-                values,
-                "TGI flash_causal_lm",
-            ),
-            self.term(
-                "activation_memory",
-                self.activations(stage, self.length),
-                "formula_chunk",
-                {"tokens": self.tokens},
-                "the forward description",
-                (0.5, 2.0),
-            ),
-            self.term(
-                "framework_overhead",
-                self.overhead(stage),
-                "formula_context",
-                {"gpus": self.layout.tensor},
-                "no measured runs",
-                (0.4, 2.5),
-            ),
+        return paged_terms(
+            self,
+            stage,
+            cache=self.cache_bytes(stage, self.batch, self.length),
+            block=self.block,
+            source="TGI flash_causal_lm",
+            tokens=self.tokens,
+            peak=self.activations(stage, self.length),
+            overhead=self.overhead(stage),
         )
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
