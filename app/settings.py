@@ -1,76 +1,118 @@
 """Every setting of the service: one table, read once from the environment at start.
 
-No other module reads the environment for these. `SETTINGS` is also what the documentation shows.
+No other module reads the environment for these. What `--help`, `GET /api/config/settings` and the READMEs
+show comes from the same table; a new setting is one line here and its row in both READMEs.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its name here, the environment variable, the default as written, what it does."""
+class Setting(NamedTuple):
+    """One setting: the environment variable, the default as written, what it does, how its text is read."""
 
     name: str
     variable: str
     default: str
     help: str
-    read: Callable[[str], Any] = str
+    read: Callable[[str], Any]
+    secret: bool
+
+    def row(self) -> str:
+        """Its row in the table of README.md."""
+        return f"| `{self.variable}` | {f'`{self.default}`' if self.default else 'none'} | {self.help} |"
+
+
+def _setting(
+    variable: str, default: str, does: str, read: Callable[[str], Any] = str, *, secret: bool = False
+) -> Any:
+    """A field of `Settings`; a secret one never shows in a representation, so in no log either."""
+    about = {"variable": variable, "default": default, "help": does, "read": read, "secret": secret}
+    return field(metadata=about, repr=not secret)
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """Words with commas between.
+
+    >>> _names("a, b,")
+    ('a', 'b')
+    """
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _optional(text: str) -> str | None:
-    return text or None
+    """A text, or None for an empty one."""
+    return text.strip() or None
 
 
 def _switch(text: str) -> bool:
-    return text.strip().lower() in {"1", "true", "yes", "on"}
+    """On or off; raises ValueError for anything else."""
+    word = text.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"", "0", "false", "no", "off"}:
+        return False
+    raise ValueError("neither true nor false")
 
 
-SETTINGS: Final = (
-    Setting("host", "HOST", "127.0.0.1", "address to bind; anything but loopback makes writes need a token"),
-    Setting("port", "PORT", "5000", "port to bind", int),
-    Setting("workers", "LLM_ESTIMATE_WORKERS", "0", "worker processes; 0 is one per core", int),
-    Setting("threads", "LLM_ESTIMATE_THREADS", "4", "threads of each worker", int),
-    Setting("token", "LLM_ESTIMATE_TOKEN", "", "bearer token that allows writes on any bind", _optional),
-    Setting(
-        "cors_origins", "LLM_ESTIMATE_CORS_ORIGINS", "", "origins, comma separated; empty is off", _names
-    ),
-    Setting("data_folder", "LLM_ESTIMATE_DATA", "data", "folder of users' own models", Path),
-    Setting("access_log", "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch),
-    Setting("hub_endpoint", "HF_ENDPOINT", "https://huggingface.co", "the hub that registers models by id"),
-    Setting("hub_token", "HF_TOKEN", "", "token for gated repositories of the hub", _optional),
-    Setting("hub_offline", "HF_HUB_OFFLINE", "", "1 never asks the hub", _switch),
-)
+def _count(text: str) -> int:
+    """A whole number of 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise ValueError("below zero")
+    return number
+
+
+def _port(text: str) -> int:
+    """A TCP port."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError("not a port")
+    return number
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings as values; the fields are those of `SETTINGS`."""
+    """The settings as values. Each line: variable, default, what it does [and how it is read]."""
 
-    host: str
-    port: int
-    workers: int
-    threads: int
-    token: str | None
-    cors_origins: tuple[str, ...]
-    data_folder: Path
-    access_log: bool
-    hub_endpoint: str
-    hub_token: str | None
-    hub_offline: bool
+    host: str = _setting(
+        "HOST", "127.0.0.1", "address to bind; on anything but loopback, writes need a token"
+    )
+    port: int = _setting("PORT", "5000", "port to bind", _port)
+    workers: int = _setting("LLM_ESTIMATE_WORKERS", "0", "worker processes; 0 is one per core", _count)
+    threads: int = _setting("LLM_ESTIMATE_THREADS", "4", "threads of each worker", _count)
+    token: str | None = _setting(
+        "LLM_ESTIMATE_TOKEN", "", "bearer token that may do everything, on any bind", _optional, secret=True
+    )
+    require_token: bool = _setting(
+        "LLM_ESTIMATE_REQUIRE_TOKEN", "false", "whether reading needs a token too", _switch
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        "LLM_ESTIMATE_CORS_ORIGINS", "", "origins that browsers may call from, comma separated", _names
+    )
+    data_folder: Path = _setting("LLM_ESTIMATE_DATA", "data", "folder of users' own models", Path)
+    access_log: bool = _setting(
+        "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch
+    )
+    hub_endpoint: str = _setting(
+        "HF_ENDPOINT", "https://huggingface.co", "the hub that registers models by id"
+    )
+    hub_token: str | None = _setting(
+        "HF_TOKEN", "", "token for gated repositories of the hub", _optional, secret=True
+    )
+    hub_offline: bool = _setting("HF_HUB_OFFLINE", "false", "true never asks the hub", _switch)
+
+
+SETTINGS: Final = tuple(Setting(each.name, **each.metadata) for each in fields(Settings))
 
 
 def read_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Settings from the environment, fields given by name taking precedence.
 
-    Raises ValueError that names the variable when a value cannot be read.
+    Raises ValueError that names the variable when a value cannot be read; it repeats no secret.
 
     >>> read_settings({"PORT": "8080"}).port
     8080
@@ -81,8 +123,26 @@ def read_settings(environment: Mapping[str, str] | None = None, **overrides: Any
 
 
 def _read(setting: Setting, source: Mapping[str, str]) -> Any:
-    text = source.get(setting.variable, setting.default)
+    text = source.get(setting.variable) or setting.default
     try:
         return setting.read(text)
     except ValueError as error:
-        raise ValueError(f"{setting.variable}={text!r}: {error}") from error
+        shown = "…" if setting.secret else repr(text)
+        raise ValueError(f"{setting.variable}={shown}: {error}") from error
+
+
+def shown_settings(settings: Settings) -> list[dict[str, Any]]:
+    """Each setting as the table and the values have it; of a secret, only whether it is set."""
+    return [_shown(setting, getattr(settings, setting.name)) for setting in SETTINGS]
+
+
+def _shown(setting: Setting, value: Any) -> dict[str, Any]:
+    plain: Any = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+    return {
+        "name": setting.name,
+        "variable": setting.variable,
+        "default": setting.default,
+        "help": setting.help,
+        "secret": setting.secret,
+        "value": ("set" if value else "unset") if setting.secret else plain,
+    }

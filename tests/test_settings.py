@@ -1,17 +1,13 @@
 """One table of settings."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from app.settings import SETTINGS, Setting, Settings, read_settings
+from app.settings import SETTINGS, Setting, read_settings, shown_settings
 
 ROOT = Path(__file__).parents[1]
-
-
-def test_table_and_values_agree() -> None:
-    assert [setting.name for setting in SETTINGS] == [field.name for field in fields(Settings)]
+SECRETS = {setting.name for setting in SETTINGS if setting.secret}
 
 
 def test_loopback_by_default_and_nothing_open() -> None:
@@ -26,13 +22,44 @@ def test_values_come_from_the_environment_and_from_names() -> None:
     assert (settings.host, settings.port, settings.cors_origins) == ("::1", 8080, ("a", "b"))
 
 
-def test_a_bad_value_names_its_variable() -> None:
-    with pytest.raises(ValueError, match="PORT='many'"):
-        read_settings({"PORT": "many"})
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    assert read_settings({"PORT": "", "HF_ENDPOINT": ""}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PORT", "many"),
+        ("PORT", "70000"),
+        ("LLM_ESTIMATE_WORKERS", "-1"),
+        ("LLM_ESTIMATE_REQUIRE_TOKEN", "perhaps"),
+    ],
+)
+def test_a_bad_value_names_its_variable(variable: str, text: str) -> None:
+    with pytest.raises(ValueError, match=f"{variable}='{text}'"):
+        read_settings({variable: text})
+
+
+def test_secrets_stand_in_no_representation_and_no_listing() -> None:
+    settings = read_settings({}, **dict.fromkeys(SECRETS, "hush-4711"))
+    assert "hush" not in repr(settings) + str(settings) + str(shown_settings(settings))
+    shown = {each["name"]: each["value"] for each in shown_settings(settings)}
+    assert {shown[name] for name in SECRETS} == {"set"}
+    assert {each["value"] for each in shown_settings(read_settings({})) if each["secret"]} == {"unset"}
+
+
+def test_what_looks_like_a_secret_is_one() -> None:
+    assert {"token", "hub_token"} <= SECRETS
+    for setting in SETTINGS:
+        words = setting.variable.casefold().split("_")
+        if not setting.secret:
+            assert not {"password", "secret", "key"} & set(words)
+            assert words[-1] != "token" or setting.read("true") is True
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_is_in_the_readme(setting: Setting) -> None:
-    variable = setting.variable
-    for name in ("README.md", "README.zh.md"):
-        assert f"`{variable}`" in (ROOT / name).read_text(encoding="utf-8")
+def test_every_setting_is_in_the_readmes(setting: Setting) -> None:
+    assert setting.row() in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    default = f"`{setting.default}`" if setting.default else "无"
+    chinese = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    assert f"| `{setting.variable}` | {default} | " in chinese
