@@ -253,6 +253,7 @@ class Service:
 
 def import_everything() -> None:
     """Import what a first question would; a server does so before it forks, so that workers share it."""
+    from ..architecture.families import read_all
     from ..performance import inference, training  # noqa: F401
     from . import (  # noqa: F401
         plan_answer,
@@ -265,6 +266,8 @@ def import_everything() -> None:
         validation,
         whole_estimate,
     )
+
+    read_all()
 
 
 def _with_tensors(answer: Answer, entry: ModelEntry, query: Values) -> Answer:

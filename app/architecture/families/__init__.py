@@ -1,11 +1,8 @@
 """Every lineage: how its `config.json` becomes blocks. One file a lineage, one short function a type."""
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from .index import read_all, read_new
 from .registry import BODIES, CLASSES, FAMILIES, body, decoder, family, of_class
 
-for _module in sorted(info.name for info in iter_modules(__path__)):
-    import_module(f"{__name__}.{_module}")
+read_new()
 
-__all__ = ["BODIES", "CLASSES", "FAMILIES", "body", "decoder", "family", "of_class"]
+__all__ = ["BODIES", "CLASSES", "FAMILIES", "body", "decoder", "family", "of_class", "read_all"]

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from ..builder import ModelBuilder
 from ..config import Config
 from ..trace import Trace
-from .registry import BODIES, Writer, softcap
-
-TOWERS: dict[str, Writer] = {}
+from .registry import BODIES, TOWERS, Writer, softcap
 
 
 def tower(*model_types: str) -> Callable[[Writer], Writer]:

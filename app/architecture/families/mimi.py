@@ -79,9 +79,7 @@ def transformer(c: Config, m: ModelBuilder, name: str) -> None:
         return scaled(t, out, "self_attn_layer_scale.scale")
 
     def layer(t: Trace, x: Tensor) -> Tensor:
-        return pre_norm(
-            t, x, mix, lambda t, x: scaled(t, mlp(t, x), "mlp_layer_scale.scale"), style="layer"
-        )
+        return pre_norm(t, x, mix, lambda t, x: scaled(t, mlp(t, x), "mlp_layer_scale.scale"), style="layer")
 
     m.stack(c.layers, layer, width=c.hidden, name=f"{name}.layers.{{}}", axis=Axis.SOURCE)
 

@@ -51,9 +51,7 @@ def speech_layers(c: Config, m: ModelBuilder, *, normed: bool) -> None:
 def stacked(c: Config, m: ModelBuilder) -> None:
     """Mel frames side by side through one linear layer."""
     width = c.size("subsampling_factor") * c.size("num_mel_bins")
-    m.single(
-        "audio", lambda t: t.linear("embedder.projection", t.input(width, Axis.SOURCE), c.hidden)
-    )
+    m.single("audio", lambda t: t.linear("embedder.projection", t.input(width, Axis.SOURCE), c.hidden))
 
 
 @tower("nemotron3_5_transcribe_asr_audio", "nemotron3_diarization_audio")

@@ -12,10 +12,10 @@ from ..config import Config
 from ..operations import Axis, Tensor
 from ..trace import Trace
 from .bart import Line, encoder
-from .composite import TOWERS, language, logits, picture, project, see, tower
+from .composite import language, logits, picture, project, see, tower
 from .deepseek import dense_first, stack
 from .llama import activation
-from .registry import BODIES, body, decoder, family
+from .registry import BODIES, TOWERS, body, decoder, family
 from .towers import norm, plain_layers
 from .whisper import heard, stem
 

@@ -1,20 +1,24 @@
 """Where families sign up: the function that writes a model type down, by that type's name.
 
 A *body* is the part below the language-model head (`LlamaModel`); image-text models nest it under a
-prefix of their own. A *family* is the whole model (`LlamaForCausalLM`).
+prefix of their own. A *family* is the whole model (`LlamaForCausalLM`). A file is read when one of its
+names is first asked for: `index.json` tells which names stand in which file.
 """
 
 from collections.abc import Callable, Sequence
 
 from ..builder import ModelBuilder
 from ..config import Config
+from .index import Table
 
 Writer = Callable[[Config, ModelBuilder], None]
 
-BODIES: dict[str, Writer] = {}
-FAMILIES: dict[str, Writer] = {}
-HEADED: dict[str, str] = {}  # types that are a body and a head and nothing else; the body's prefix
-CLASSES: dict[str, Writer] = {}  # by the class that a checkpoint names, where one type has several models
+BODIES: Table[Writer] = Table("bodies")
+FAMILIES: Table[Writer] = Table("families")
+HEADED: Table[str] = Table("headed")  # types that are a body and a head and nothing else; the body's prefix
+CLASSES: Table[Writer] = Table("classes")  # by a checkpoint's class, where one type has several models
+TOWERS: Table[Writer] = Table("towers")  # encoders of pictures or sound, by their configuration's type
+TABLES = (BODIES, FAMILIES, HEADED, CLASSES, TOWERS)
 
 
 def body(*model_types: str) -> Callable[[Writer], Writer]:

@@ -5,8 +5,8 @@ from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Tensor
 from ..trace import Trace
-from .composite import TOWERS, picture, project
-from .registry import BODIES, FAMILIES, family
+from .composite import picture, project
+from .registry import BODIES, FAMILIES, TOWERS, family
 
 # CLIP ViT-L/14 at 336 pixels, the tower that Phi-3-vision's code fixes (arXiv 2103.00020).
 CLIP_LARGE = {

@@ -12,8 +12,8 @@ from ..operations import Axis, Tensor
 from ..trace import Trace
 from . import prophetnet as ngram_streams
 from .bart import Line, close, decoder, embed, encoder, shared
-from .composite import TOWERS, tower
-from .registry import FAMILIES, family
+from .composite import tower
+from .registry import FAMILIES, TOWERS, family
 from .tasks import of_task
 from .towers import norm, places
 

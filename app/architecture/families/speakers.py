@@ -57,9 +57,7 @@ def dia(c: Config, m: ModelBuilder) -> None:
         m.single("encoder", lambda t: t.norm("norm", t.input(text.hidden, Axis.SOURCE)))
     with m.prefix("model.decoder"):
         m.single("embedding", lambda t: t.embedding("embeddings.embed", rows, sound.hidden))
-        m.stack(
-            sound.layers, lambda t, x: halves(t, x, parts, pre=True, style="rms"), width=sound.hidden
-        )
+        m.stack(sound.layers, lambda t, x: halves(t, x, parts, pre=True, style="rms"), width=sound.hidden)
         m.final_norm("norm", sound.hidden)
     m.head("logits_dense", sound.hidden, rows, tied=False, adapted=True)
 
