@@ -4,9 +4,11 @@ from flask import Flask
 from flask_cors import CORS
 
 from ..service import Service, import_everything
+from ..service.tokens import Tokens
 from ..settings import Settings, read_settings
 from ..version import VERSION
 from ..web import blueprint as page
+from .access import guard
 from .documentation import Api, add_documentation, openapi_options
 from .errors import register_error_handlers
 from .parser import LARGEST_BODY
@@ -23,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["settings"] = settings
     app.extensions["service"] = Service(settings)
+    guard(app, settings, Tokens(settings.token))
     log_as_json(settings.access_log)
     watch_traffic(app)
     register_error_handlers(app)

@@ -4,10 +4,10 @@ from typing import Any
 
 from flask import Response
 
+from ..access import writes
 from ..replies import json_reply, language
 from ..schemas.answers import ModelAnswer, ModelsAnswer
 from ..schemas.others import InspectSchema, ModelQuery, ModelsQuery, RegisterSchema, ReplaceSchema
-from ..writes import writes
 from .blueprints import Blueprint, service
 
 blueprint = Blueprint(

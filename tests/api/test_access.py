@@ -1,4 +1,4 @@
-"""Who may write: everyone on loopback, holders of the token anywhere."""
+"""Who may do what: everyone reads, everyone writes on loopback, holders of tokens what their scopes say."""
 
 import pytest
 
