@@ -23,27 +23,23 @@ ENVIRONMENT: Final = "environment"  # id of the setting's token
 
 
 class StoredToken(Protocol):
-    """A token as the store has it; never the token itself."""
+    """A token as the store has it: its hash, never the token itself."""
 
     @property
     def id(self) -> str: ...
     @property
-    def digest(self) -> str: ...
+    def hash(self) -> str: ...
     @property
     def scopes(self) -> Collection[str]: ...
-    @property
-    def expires(self) -> float | None:
-        """Seconds since the epoch, or None for never."""
-
-    @property
-    def revoked(self) -> bool: ...
+    def valid_at(self, moment: float) -> bool:
+        """Whether it is neither revoked nor expired at a moment [s since 1970]."""
 
 
 class TokenStore(Protocol):
     """Where tokens are kept."""
 
-    def find(self, digest: str) -> StoredToken | None:
-        """The token of a digest, or None; raises `StoreDown`."""
+    def by_hash(self, hash: str, /) -> StoredToken | None:  # noqa: A002
+        """The token with a hash, also one that is no longer valid; raises `StoreDown`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +51,13 @@ class Grant:
 
 
 def new_token() -> str:
-    """A token of 256 random bits; it is shown once and kept only as `digest_of`."""
+    """A token of 256 random bits; it is shown once and kept only as `hash_of`."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
-def digest_of(token: str) -> str:
+def hash_of(token: str) -> str:
     """What the store keeps of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 def scopes_up_to(scope: Scope) -> frozenset[Scope]:
@@ -74,12 +70,12 @@ def scopes_up_to(scope: Scope) -> frozenset[Scope]:
 
 
 class Tokens:
-    """Finds what a bearer token allows."""
+    """Finds what a bearer token allows; the store is asked only for tokens that look like its own."""
 
     def __init__(
         self,
         environment: str | None,
-        store: TokenStore | None = None,
+        store: Callable[[], TokenStore] | None = None,
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,32 +93,28 @@ class Tokens:
 
     def find(self, token: str) -> Grant | None:
         """What a token allows, or None where it is not known, expired or revoked; raises `StoreDown`."""
-        given = token.encode()
+        given = token.encode(errors="surrogatepass")
         if self._environment is not None and hmac.compare_digest(given, self._environment.encode()):
             return Grant(ENVIRONMENT, frozenset(SCOPES))
         if self._store is None or not token.startswith(_PREFIX):
             return None
-        digest = digest_of(token)
-        found = self._look_up(digest)
-        return (
-            None if found is None or not self._holds(found, digest) else Grant(found.id, _known(found.scopes))
-        )
+        hashed = hash_of(token)
+        found = self._look_up(hashed)
+        if found is None or not hmac.compare_digest(found.hash, hashed) or not found.valid_at(self._wall()):
+            return None
+        return Grant(found.id, _known(found.scopes))
 
-    def _holds(self, found: StoredToken, digest: str) -> bool:
-        expired = found.expires is not None and found.expires <= self._wall()
-        return hmac.compare_digest(found.digest, digest) and not (found.revoked or expired)
-
-    def _look_up(self, digest: str) -> StoredToken | None:
+    def _look_up(self, hashed: str) -> StoredToken | None:
         """From what was seen lately, else from the store; unknown ones are kept too."""
         now = self._steady()
         with self._lock:
-            seen, found = self._kept.get(digest, (now - KEPT_SECONDS, None))
+            seen, found = self._kept.get(hashed, (now - KEPT_SECONDS, None))
         if now - seen < KEPT_SECONDS:
             return found
-        found = self._store.find(digest) if self._store else None
+        found = self._store().by_hash(hashed) if self._store else None
         with self._lock:
-            self._kept[digest] = (now, found)
-            self._kept.move_to_end(digest)
+            self._kept[hashed] = (now, found)
+            self._kept.move_to_end(hashed)
             while len(self._kept) > _KEPT_TOKENS:
                 self._kept.popitem(last=False)
         return found
