@@ -8,12 +8,9 @@ from ..messages import Message
 from .bands import FLOOD, Offered, ranges
 from .breakdown import operations, tally
 from .cost import per_million
-from .disaggregated import disaggregated
 from .estimate import Flow, Performance, Quantiles
-from .load import closed, poisson
 from .requests import PerformanceRequest
 from .setup import Setup, not_yet, set_up
-from .simulate import simulate
 from .static import together
 
 HIGH_LOAD = 0.9
@@ -26,20 +23,29 @@ def estimate_performance(request: PerformanceRequest) -> Performance:
     and not computed.
     """
     setup = set_up(request)
-    flow = _flow(setup, request)
+    flow = flow_of(setup, request)
     return _answer(setup, flow)
 
 
-def _flow(setup: Setup, request: PerformanceRequest) -> Flow:
-    """What the load does: a batch that starts together, a stream, or a closed loop."""
+def flow_of(setup: Setup, request: PerformanceRequest) -> Flow:
+    """What the load does: a batch that starts together, a stream, or a closed loop.
+
+    Each way is imported when first asked for: a command line asks for one.
+    """
     if request.request_rate is None and request.concurrency is None:
         return together(setup)
     if request.disaggregated:
         if request.request_rate is None or request.mode == "simulate":
             raise not_yet("disaggregated", "field_not_computed")
+        from .disaggregated import disaggregated
+
         return disaggregated(setup, request.request_rate)
     if request.mode == "simulate":
+        from .simulate import simulate
+
         return simulate(setup)
+    from .load import closed, poisson
+
     if request.request_rate is not None:
         return poisson(setup, request.request_rate)
     return closed(setup, request.concurrency or 1)
@@ -47,7 +53,7 @@ def _flow(setup: Setup, request: PerformanceRequest) -> Flow:
 
 def _answer(setup: Setup, flow: Flow) -> Performance:
     request = setup.request
-    figures = _figures(flow, request)
+    figures = figures_of(flow, request)
     held = max(flow.in_flight, 1.0)
     used = tally(setup, held)
     price = _price(request)
@@ -90,7 +96,7 @@ def _offered(setup: Setup, flow: Flow) -> Offered | None:
     return None if rate is None or flow.sustainable is None else Offered(rate, flow.sustainable)
 
 
-def _figures(flow: Flow, request: PerformanceRequest) -> dict[str, float]:
+def figures_of(flow: Flow, request: PerformanceRequest) -> dict[str, float]:
     """By the contract's names."""
     out, rate = request.output_length, flow.requests_per_s
     return {

@@ -3,19 +3,18 @@
 Every face (HTTP, command line, Python) goes through these functions, so all of them give the same answer.
 Values are those that the schemas accept: canonical names, right types, unknown fields refused.
 
-Speed, plans and logs are imported when first asked for: a command line answers one question and pays for one.
+Training, speed, plans, logs and the hub are imported when first asked for: a command line answers one question and pays for one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ..errors import DomainError
 from ..memory.estimate import Estimate
 from ..memory.inference import estimate_inference
 from ..memory.requests import InferenceRequest, TrainingRequest
-from ..memory.training import estimate_training
 from ..messages import Language
-from ..registry.hub import HubClient
 from ..registry.models import ModelEntry, select
 from ..settings import Settings
 from . import inspection
@@ -23,6 +22,9 @@ from .answer import Style, needed_bytes, render, warning
 from .comparison import Comparison
 from .lookup import Lookup, name_of
 from .questions import Question, inference_question, training_question
+
+if TYPE_CHECKING:
+    from ..registry.hub import HubClient
 
 Calculation = Literal["inference", "training"]
 Values = Mapping[str, Any]
@@ -36,7 +38,14 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.lookup = Lookup(settings)
-        self._hub = HubClient(settings.hub_endpoint, settings.hub_token, settings.hub_offline)
+        self._settings = settings
+
+    @cached_property
+    def _hub(self) -> "HubClient":
+        from ..registry.hub import HubClient
+
+        settings = self._settings
+        return HubClient(settings.hub_endpoint, settings.hub_token, settings.hub_offline)
 
     def memory(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/memory/inference` or `/training`; raises `DomainError`."""
@@ -224,6 +233,7 @@ class Service:
         return render_speed(model, found, parameters, style, question.warnings)
 
     def _timed_training(self, values: Values, style: Style) -> Answer:
+        from ..memory.training.estimate import estimate_training
         from ..performance.training import estimate_training_performance
         from .training_speed_answer import render_training_speed
         from .training_speed_question import training_speed_question
@@ -239,6 +249,8 @@ class Service:
         if calculation == "inference":
             question = inference_question(values, self.lookup)
             return question, estimate_inference(cast(InferenceRequest, question.request))
+        from ..memory.training.estimate import estimate_training
+
         question = training_question(values, self.lookup)
         return question, estimate_training(cast(TrainingRequest, question.request))
 
@@ -254,7 +266,9 @@ class Service:
 def import_everything() -> None:
     """Import what a first question would; a server does so before it forks, so that workers share it."""
     from ..architecture.families import read_all
-    from ..performance import inference, training  # noqa: F401
+    from ..memory.training import estimate  # noqa: F401
+    from ..performance import disaggregated, inference, load, simulate, training  # noqa: F401
+    from ..registry import hub  # noqa: F401
     from . import (  # noqa: F401
         plan_answer,
         plan_questions,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from app.memory.training import estimate_training
+from app.memory.training.estimate import estimate_training
 from app.planner.changes import first_change, for_serving, for_training
 from app.planner.search import plan
 from app.planner.training_search import plan_training

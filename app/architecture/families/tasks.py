@@ -11,7 +11,6 @@ from ..builder import ModelBuilder
 from ..config import LARGEST_COUNT, Config, defaults
 from ..operations import Axis, Role, Tensor
 from ..trace import Trace
-from .encoders_modern import modernbert_dense
 from .registry import BODIES, HEADED, Writer
 
 # Where a masked language model's body stands below its head, and the pooler that its plain body ends with.
@@ -99,6 +98,8 @@ def sequence_head(kind: str, c: Config, m: ModelBuilder) -> None:
 def token_head(kind: str, c: Config, m: ModelBuilder) -> None:
     """A score for each label of every token."""
     if kind == "modernbert":
+        from .encoders_modern import modernbert_dense  # read for its own type only
+
         modernbert_dense(c, m)
     linear(m, "score" if kind in HEADED else "classifier", m.hidden_size, labels(c), Axis.TOKENS)
 

@@ -11,7 +11,7 @@ from app.architecture import Architecture, read_config
 from app.errors import InvalidLayout, InvalidRequest, NotSupportedYet
 from app.hardware import custom
 from app.memory.requests import Lora, Model, Offload, TrainingRequest
-from app.memory.training import estimate_training
+from app.memory.training.estimate import estimate_training
 from app.memory.training.pipeline import in_flight
 
 LLAMA = {

@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import InvalidRequest
 from app.memory.requests import Lora, Model, TrainingRequest
-from app.memory.training import estimate_training
+from app.memory.training.estimate import estimate_training
 from app.memory.training.recipes import recipe_of
 from tests.memory.training.test_estimate import llama
 
