@@ -1,6 +1,6 @@
 """What a request names, looked up: models and accelerators, with what to warn of."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -41,6 +41,15 @@ class Lookup:
         self.models = Catalogue(models(), FolderModelStore(settings.data_folder / "models"))
         self._builtin = lru_cache(maxsize=4096)(self.models.builtin.lookup)
         self._gpu = lru_cache(maxsize=1024)(self.gpus.find)
+        self.is_builtin = lru_cache(maxsize=1024)(self.models.builtin.__contains__)
+
+    def caches(self) -> dict[str, Callable[[], tuple[int, int]]]:
+        """The caches that requests use: for each, how to ask for its hits and misses in this process."""
+        return {
+            "architectures": lambda: _read.cache_info()[:2],
+            "models": lambda: self._builtin.cache_info()[:2],
+            "accelerators": lambda: self._gpu.cache_info()[:2],
+        }
 
     def model(self, values: Values) -> Found:
         """The model that a request names in one of the three ways.

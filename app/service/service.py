@@ -22,9 +22,10 @@ from .answer import Style, needed_bytes, render, warning
 from .comparison import Comparison
 from .lookup import Lookup, name_of
 from .questions import Question, inference_question, training_question
+from .watch import Watch
 
 if TYPE_CHECKING:
-    from ..registry.hub import HubClient
+    from ..registry.hub import HubClient, HubModel
 
 Calculation = Literal["inference", "training"]
 Values = Mapping[str, Any]
@@ -36,8 +37,9 @@ _TOTALS: Final = {"inference": "inference_memory", "training": "training_memory"
 class Service:
     """The calculations over what can be looked up."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
         self.lookup = Lookup(settings)
+        self._watch = watch or Watch()
         self._settings = settings
 
     @cached_property
@@ -133,6 +135,7 @@ class Service:
 
         question = plan_question(values, self.lookup)
         found = recommend(question)
+        self._count("recommend", values, question.model.name)
         style = Style(language, values.get("unit", "GB"), bool(values.get("explain", True)))
         return render_plan(
             question.model, found, question.request, question.parameters, style, question.warnings,
@@ -209,11 +212,26 @@ class Service:
 
     def _new_entry(self, values: Values) -> ModelEntry:
         if (repo_id := values.get("repo_id")) is not None:
-            return self._hub.model(repo_id, values.get("revision")).entry(values.get("name"))
+            return self._from_hub(repo_id, values.get("revision")).entry(values.get("name"))
         return ModelEntry(values["name"], None, values["config"], source="user", builtin=False)
+
+    def _from_hub(self, repo_id: str, revision: str | None) -> "HubModel":
+        try:
+            found = self._hub.model(repo_id, revision)
+        except DomainError as error:
+            self._watch.asked_hub(error.code)
+            raise
+        self._watch.asked_hub("ok")
+        return found
+
+    def _count(self, kind: str, values: Values, model: str) -> None:
+        """Tell of an estimate; models that are not the registry's go without their names."""
+        builtin = "model_name" in values and self.lookup.is_builtin(model)
+        self._watch.estimated(kind, model if builtin else "custom")
 
     def _answer(self, calculation: Calculation, values: Values, language: Language, explain: bool) -> Answer:
         question, estimate = self._ask(calculation, values)
+        self._count(f"memory_{calculation}", values, question.request.model.name)
         style = Style(language, values.get("unit", "GB"), explain)
         parameters = {**question.parameters, "explain": explain}
         return render(calculation, question.request.model, estimate, parameters, style, question.warnings)
@@ -230,6 +248,7 @@ class Service:
         found = estimate_performance(question.request)
         parameters = {**question.parameters, "explain": explain}
         model = question.request.serving.model
+        self._count("performance_inference", values, model.name)
         return render_speed(model, found, parameters, style, question.warnings)
 
     def _timed_training(self, values: Values, style: Style) -> Answer:
@@ -242,6 +261,7 @@ class Service:
         training = question.request.training
         found = estimate_training_performance(question.request)
         memory = estimate_training(training)
+        self._count("performance_training", values, training.model.name)
         parameters = {**question.parameters, "explain": style.explain}
         return render_training_speed(training.model, found, memory, parameters, style, question.warnings)
 
