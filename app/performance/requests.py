@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..memory.requests import InferenceRequest
+from .calibration import Calibration
 
 MODES: Final = ("closed_form", "simulate")
 TPOT_DEFINITIONS: Final = ("after_first", "all_tokens")
@@ -19,7 +20,7 @@ class PerformanceRequest:
     `prefix_hit_rate`: share of prompt tokens whose cache is found. `expert_skew`: exponent of the experts'
     popularity, 0 for all alike. `acceptance_rate`: chance that one drafted token is kept.
     `tpot_definition`: `after_first` (latency after the first token over the other tokens) or `all_tokens`
-    (end-to-end latency over all tokens).
+    (end-to-end latency over all tokens). `calibration`: corrections by measurements of one's own.
     """
 
     serving: InferenceRequest
@@ -39,3 +40,4 @@ class PerformanceRequest:
     tpot_definition: str = "after_first"
     disaggregated: bool = False  # prompts on GPUs of their own
     top_ops: int = 10
+    calibration: Calibration | None = None

@@ -19,6 +19,7 @@ from ..memory.weights import StoredModel
 from ..messages import Message
 from ..parallelism import Layout, Stage
 from .coefficients import Ask, Basis, check_speed, rates_of, version_key
+from .corrections import rates_on
 from .llama_cpp import MICRO_BATCH, WIDE, Shape, llama_rates, turns
 from .operations import BLOCKS, Work, read_works, totals
 from .requests import PerformanceRequest
@@ -170,6 +171,7 @@ def _engine(request: PerformanceRequest, deployment: Deployment, gpu: Accelerato
         request.inter_node_gb_s,
     )
     rates, basis = rates_of(gpu, ask)
+    rates = rates_on(rates, request.calibration, gpu, serving.backend)
     engine = _of_place(deployment.stored, deployment.layout, deployment.stages, deployment, rates, request)
     speculative = serving.speculative
     if speculative is None:
@@ -199,6 +201,7 @@ def _llama_cpp(request: PerformanceRequest, deployment: Deployment, gpu: Acceler
     active = stored.architecture.parameters.active
     shape = Shape(scheme, active / layout.pipeline, hidden, widest, flash)
     rates, basis = llama_rates(gpu, shape)
+    rates = rates_on(rates, request.calibration, gpu, request.serving.backend)
     engine = Engine(parts, rates, MICRO_BATCH, 2.0 * hidden, turns=turns(parameters, scheme not in WIDE))
     return engine, basis, shape
 

@@ -16,6 +16,8 @@ from ..memory.training.recipes import Recipe, recipe_of
 from ..messages import Message
 from ..parallelism import Layout, check_layout
 from . import training_terms as terms
+from .calibration import NONE
+from .corrections import corrected_links, corrected_training
 from .training_coefficients import Coefficients, DeviceClass, class_of
 from .training_requests import StepTime, TrainingPerformance, TrainingSpeedRequest
 from .training_terms import Links, Passes, Rates, Split
@@ -53,8 +55,10 @@ def estimate_training_performance(
     check_layout(training.model.architecture, _layout(training))
     split = split_of(request, work)
     passes = passes_of(training, work)
-    links = links_of(training, gpu, request.inter_node_gb_s or kind.network)
-    step = step_time(training, work, split, rates, links, passes, recipe, coefficients or kind.coefficients)
+    factors = request.calibration.on(gpu.name, training.framework) if request.calibration else NONE
+    links = corrected_links(links_of(training, gpu, request.inter_node_gb_s or kind.network), factors)
+    known = corrected_training(coefficients or kind.coefficients, factors)
+    step = step_time(training, work, split, rates, links, passes, recipe, known)
     _doubts(training, kind, warnings)
     return _answer(request, gpu, kind, work, split, rates, passes, step, tuple(warnings))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..memory.requests import TrainingRequest
 from ..messages import Message
+from .calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +14,14 @@ class TrainingSpeedRequest:
 
     `virtual_pipeline`: chunks of layers that one pipeline rank holds [4, as far as the layers divide].
     `inter_node_gb_s`: network of one GPU in one direction [10^9 bytes/s; as machines of that class have].
+    `calibration`: corrections by measurements of one's own.
     """
 
     training: TrainingRequest
     tokens: int | None = None
     virtual_pipeline: int | None = None
     inter_node_gb_s: float | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,257 @@
+"""A small robust fit: logarithms of factors, drawn to 1 by how far such factors were seen to spread.
+
+    minimize  sum of (log(predicted / measured) / noise)^2  +  sum of (log(factor) / spread)^2
+
+by Gauss-Newton steps, with Huber's weights on the first sum. A factor that the measurements leave nearly as
+uncertain as it was before is not corrected, nor are more factors than there are figures.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, log, sqrt
+from typing import Final
+
+from .calibration import LEAST, MECHANISMS, MOST, NONE, Factors
+
+# How far the factors of single sources lie from the common ones, as standard deviations of logarithms;
+# `scripts/fit_calibration.py` prints them and the noise that leaves the smallest errors on rows left out.
+SPREAD: Final[Mapping[str, float]] = {
+    "memory_bandwidth": 0.15,
+    "compute": 0.25,
+    "network": 0.5,
+    "step_overhead": 0.6,
+    "token_overhead": 0.6,
+    "request_overhead": 1.0,
+}
+HUBER: Final = 1.5  # noises from which a figure pulls with no more force than there
+IDENTIFIED: Final = 0.75  # of the uncertainty before: more than that left, and a factor stays 1
+FELT: Final = 0.02  # change of a figure's logarithm with a factor's below which it says nothing of it
+STEPS: Final = 12
+CLOSE: Final = 1e-4
+PROBE: Final = 0.02  # step of numerical derivatives, of a logarithm
+
+Predict = Callable[[Factors], float]
+Vector = list[float]
+Matrix = list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure: how it is predicted, the standard deviation of its logarithm, its measurement."""
+
+    name: str
+    measurement: int
+    measured: float
+    noise: float
+    predict: Predict
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """What was found of one factor: `low` and `high` hold it with 90%; `felt` figures depend on it.
+
+    `left`: its uncertainty over what it was before. `twin`: the factor that the figures cannot tell it from.
+    """
+
+    name: str
+    factor: float
+    low: float
+    high: float
+    identified: bool
+    felt: int
+    left: float
+    further: int
+    twin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The factors, what is known of each, and every figure predicted with them."""
+
+    factors: Factors
+    mechanisms: tuple[Mechanism, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+
+
+def fit(figures: Sequence[Figure], spread: Mapping[str, float] = SPREAD) -> Fit:
+    """Factors of those mechanisms that the figures identify."""
+    active = [name for name in MECHANISMS if name in spread]
+    first = _linear(figures, NONE, active)
+    while active:
+        factors = descend(figures, active, NONE, spread)
+        slopes = _linear(figures, factors, active)
+        left = _uncertainty(slopes, figures, active, spread)
+        worst = max(range(len(active)), key=left.__getitem__)
+        if left[worst] <= IDENTIFIED and len(active) <= len(figures):
+            break
+        active.pop(worst)
+    factors = descend(figures, active, NONE, spread)
+    before = tuple(figure.predict(NONE) for figure in figures)
+    after = tuple(figure.predict(factors) for figure in figures)
+    return Fit(factors, _mechanisms(figures, first, factors, active, spread), before, after)
+
+
+def descend(
+    figures: Sequence[Figure], active: Sequence[str], start: Factors, spread: Mapping[str, float]
+) -> Factors:
+    """The factors of least loss, by damped Gauss-Newton steps; those not active stay as they are."""
+    here = start
+    loss = _loss(figures, here, active, spread)
+    for _ in range(STEPS if active else 0):
+        step = _step(figures, here, active, spread)
+        share = 1.0
+        while share > 0.05:
+            there = _moved(here, active, [share * each for each in step])
+            found = _loss(figures, there, active, spread)
+            if found <= loss:
+                break
+            share /= 2
+        else:
+            return here
+        done = loss - found < CLOSE * (1 + loss)
+        here, loss = there, found
+        if done:
+            break
+    return here
+
+
+def _step(
+    figures: Sequence[Figure], here: Factors, active: Sequence[str], spread: Mapping[str, float]
+) -> Vector:
+    values = [figure.predict(here) for figure in figures]
+    slopes = _linear(figures, here, active, values)
+    errors = [log(value / f.measured) / f.noise for value, f in zip(values, figures, strict=True)]
+    weights = [1.0 if abs(error) <= HUBER else HUBER / abs(error) for error in errors]
+    matrix = _information(slopes, figures, active, spread, weights)
+    rows = list(zip(figures, errors, weights, slopes, strict=True))
+    right = [
+        -sum(weight * error * row[k] / f.noise for f, error, weight, row in rows)
+        - log(getattr(here, name)) / spread[name] ** 2
+        for k, name in enumerate(active)
+    ]
+    return solve(matrix, right)
+
+
+def _moved(here: Factors, active: Sequence[str], step: Vector) -> Factors:
+    moved = {
+        name: min(MOST, max(LEAST, getattr(here, name) * exp(max(-1.0, min(1.0, by)))))
+        for name, by in zip(active, step, strict=True)
+    }
+    return replace(here, **moved)
+
+
+def _loss(
+    figures: Sequence[Figure], here: Factors, active: Sequence[str], spread: Mapping[str, float]
+) -> float:
+    drawn = sum((log(getattr(here, name)) / spread[name]) ** 2 for name in active)
+    return drawn + sum(_huber(log(f.predict(here) / f.measured) / f.noise) for f in figures)
+
+
+def _huber(error: float) -> float:
+    size = abs(error)
+    return size * size if size <= HUBER else HUBER * (2 * size - HUBER)
+
+
+def _linear(
+    figures: Sequence[Figure], here: Factors, active: Sequence[str], values: Sequence[float] | None = None
+) -> Matrix:
+    """Change of each figure's logarithm with each factor's."""
+    values = values or [figure.predict(here) for figure in figures]
+    shifted = [replace(here, **{name: getattr(here, name) * exp(PROBE)}) for name in active]
+    return [
+        [log(figure.predict(there) / value) / PROBE for there in shifted]
+        for figure, value in zip(figures, values, strict=True)
+    ]
+
+
+def _information(
+    slopes: Matrix, figures: Sequence[Figure], active: Sequence[str], spread: Mapping[str, float],
+    weights: Sequence[float],
+) -> Matrix:  # fmt: skip
+    """J' W J and what is known before."""
+    size = range(len(active))
+    matrix = [
+        [
+            sum(w * row[i] * row[j] / f.noise**2 for row, f, w in zip(slopes, figures, weights, strict=True))
+            for j in size
+        ]
+        for i in size
+    ]
+    for k, name in enumerate(active):
+        matrix[k][k] += 1 / spread[name] ** 2
+    return matrix
+
+
+def _uncertainty(
+    slopes: Matrix, figures: Sequence[Figure], active: Sequence[str], spread: Mapping[str, float]
+) -> Vector:
+    """Standard deviation of each factor's logarithm after the figures over that before."""
+    covariance = inverse(_information(slopes, figures, active, spread, [1.0] * len(figures)))
+    return [sqrt(covariance[k][k]) / spread[name] for k, name in enumerate(active)]
+
+
+def _mechanisms(
+    figures: Sequence[Figure], first: Matrix, factors: Factors, active: Sequence[str],
+    spread: Mapping[str, float],
+) -> tuple[Mechanism, ...]:  # fmt: skip
+    everything = [name for name in MECHANISMS if name in spread]
+    alone = _uncertainty(_linear(figures, factors, active), figures, active, spread) if active else []
+    ratios = dict(zip(active, alone, strict=True))
+    found = []
+    for place, name in enumerate(everything):
+        column = [row[place] for row in first]
+        felt = sum(abs(slope) > FELT for slope in column)
+        left = ratios.get(name, 1.0)
+        value, wide = getattr(factors, name), exp(1.645 * left * spread[name])
+        twin = None if name in ratios or not felt else _twin(first, everything, name, active)
+        further = 0 if name in ratios else _further(column, figures, spread[name])
+        found.append(
+            Mechanism(name, value, value / wide, value * wide, name in ratios, felt, left, further, twin)
+        )
+    return tuple(found)
+
+
+def _twin(first: Matrix, names: Sequence[str], name: str, active: Sequence[str]) -> str | None:
+    """The corrected factor whose effect on the figures is most like this one's."""
+    mine = [row[names.index(name)] for row in first]
+
+    def likeness(other: str) -> float:
+        theirs = [row[names.index(other)] for row in first]
+        sizes = sqrt(sum(x * x for x in mine) * sum(y * y for y in theirs))
+        return abs(sum(x * y for x, y in zip(mine, theirs, strict=True))) / sizes if sizes else 0.0
+
+    return max(active, key=likeness, default=None)
+
+
+def _further(column: Vector, figures: Sequence[Figure], spread: float) -> int:
+    """Figures like the most telling one that would identify the factor alone, less those there are."""
+    telling = max((abs(slope) / f.noise for slope, f in zip(column, figures, strict=True)), default=0.0)
+    wanted = (1 / IDENTIFIED**2 - 1) / spread**2
+    needed = int(wanted / telling**2) + 1 if telling > FELT else 1
+    return max(1, min(needed, 99))
+
+
+def solve(matrix: Matrix, right: Vector) -> Vector:
+    """x of A x = b for a symmetric positive definite A, by Gauss' elimination.
+
+    >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 2.0])
+    [1.0, 0.5]
+    """
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    size = len(rows)
+    for k in range(size):
+        for below in range(k + 1, size):
+            ratio = rows[below][k] / rows[k][k]
+            rows[below] = [x - ratio * y for x, y in zip(rows[below], rows[k], strict=True)]
+    found = [0.0] * size
+    for k in reversed(range(size)):
+        found[k] = (rows[k][size] - sum(rows[k][j] * found[j] for j in range(k + 1, size))) / rows[k][k]
+    return found
+
+
+def inverse(matrix: Matrix) -> Matrix:
+    """The inverse of such a matrix."""
+    size = len(matrix)
+    columns = [solve(matrix, [float(i == j) for i in range(size)]) for j in range(size)]
+    return [[columns[j][i] for j in range(size)] for i in range(size)]
