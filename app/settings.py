@@ -66,6 +66,16 @@ def _count(text: str) -> int:
     return number
 
 
+def _rates(text: str) -> dict[str, int]:
+    """Numbers by name.
+
+    >>> _rates("recommend=60, hub=30")
+    {'recommend': 60, 'hub': 30}
+    """
+    pairs = [part.partition("=") for part in _names(text)]
+    return {name.strip(): _count(number) for name, _, number in pairs}
+
+
 def _port(text: str) -> int:
     """A TCP port."""
     number = int(text)
@@ -93,9 +103,26 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(
         "LLM_ESTIMATE_CORS_ORIGINS", "", "origins that browsers may call from, comma separated", _names
     )
-    data_folder: Path = _setting("LLM_ESTIMATE_DATA", "data", "folder of users' own models", Path)
+    data_folder: Path = _setting(
+        "LLM_ESTIMATE_DATA", "data", "folder of the store, where `DATABASE_URL` names no other", Path
+    )
+    database_url: str | None = _setting(
+        "DATABASE_URL", "", "`postgresql://…`, shared by replicas, or `sqlite:///path`", _optional, secret=True
+    )
     access_log: bool = _setting(
         "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch
+    )
+    rate_limits: Mapping[str, int] = _setting(
+        "LLM_ESTIMATE_RATE_LIMITS",
+        "recommend=60,sweeps=30,simulate=60,hub=30,inspect=240,analytics=240",
+        "requests a minute that one client may make of each dear kind; a kind left out, or 0, has no limit",
+        _rates,
+    )
+    redis_url: str | None = _setting(
+        "REDIS_URL", "", "Redis that counts requests for all replicas", _optional, secret=True
+    )
+    proxies: int = _setting(
+        "LLM_ESTIMATE_PROXIES", "0", "reverse proxies in front whose `X-Forwarded-For` is believed", _count
     )
     hub_endpoint: str = _setting(
         "HF_ENDPOINT", "https://huggingface.co", "the hub that registers models by id"

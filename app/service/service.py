@@ -17,6 +17,7 @@ from ..memory.requests import InferenceRequest, TrainingRequest
 from ..messages import Language
 from ..registry.models import ModelEntry, select
 from ..settings import Settings
+from ..store import Store
 from . import inspection
 from .answer import Style, needed_bytes, render, warning
 from .comparison import Comparison
@@ -38,6 +39,7 @@ class Service:
     """The calculations over what can be looked up."""
 
     def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
+        self.store = Store(settings.database_url, settings.data_folder)
         self.lookup = Lookup(settings)
         self._watch = watch or Watch()
         self._settings = settings

@@ -1,0 +1,42 @@
+"""Where the store is: a file of the data folder, or what DATABASE_URL says. Nothing is opened here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+FILE_NAME: Final = "store.sqlite3"
+_SQLITE: Final = "sqlite:///"
+# Spellings in use for PostgreSQL; the driver is psycopg 3, whatever a library's default may be.
+_POSTGRESQL: Final = ("postgresql+psycopg", "postgresql", "postgres")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A database: its URL for SQLAlchemy, and the file of one that is SQLite's."""
+
+    url: str
+    file: Path | None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was ever kept here."""
+        return self.file is not None and not self.file.exists()
+
+
+def read_address(database_url: str | None, data_folder: Path) -> Address:
+    """The address that the settings mean; raises ValueError for another kind of database.
+
+    >>> read_address(None, Path("data")).url
+    'sqlite:///data/store.sqlite3'
+    >>> read_address("postgres://db/estimates", Path("data")).url
+    'postgresql+psycopg://db/estimates'
+    """
+    if not database_url:
+        file = data_folder / FILE_NAME
+        return Address(f"{_SQLITE}{file}", file)
+    scheme, separator, rest = database_url.partition("://")
+    if separator and scheme in _POSTGRESQL:
+        return Address(f"postgresql+psycopg://{rest}", None)
+    if database_url.startswith(_SQLITE) and len(database_url) > len(_SQLITE) and "?" not in database_url:
+        return Address(database_url, Path(database_url.removeprefix(_SQLITE)))
+    raise ValueError("DATABASE_URL: neither postgresql://… nor sqlite:///path")
