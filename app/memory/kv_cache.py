@@ -9,6 +9,7 @@ from typing import Final
 from ..architecture.cache import ELEMENT_BYTES
 from ..architecture.cache import layers as cache_layers
 from ..architecture.operations import KeyValueCache, State
+from ..lanes import least, up
 from ..parallelism import Layout, Stage, kv_heads_per_rank
 from .weights import element_bytes
 
@@ -40,7 +41,7 @@ class LayerCache:
         if self.cross:
             return source
         reach = self.window or self.chunk
-        return length if reach is None else min(length, reach)
+        return length if reach is None else least(length, reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,9 @@ def sequence_bytes(
     """Bytes of one sequence of `length` tokens on one rank, each layer in whole pages of `page` tokens."""
     size = 0.0
     for cache in caches:
-        slots = ceil(cache.tokens(length, source) / page) * page
+        slots = -(-cache.tokens(length, source) // page) * page
         size += cache.layers * (slots * (cache.width * element + cache.indexer) + cache.state)
-    return ceil(size)
+    return up(size)
 
 
 # Bytes of an element where blocks carry scales: GGUF types by their block, nvfp4 a scale for each 16.

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import fields
-from math import ceil
-from typing import Any, ClassVar, Final
+from functools import reduce
+from typing import Any, ClassVar, Final, Self
 
 from ...errors import invalid
+from ...lanes import least, whole
 from ...messages import Message
 from ...parallelism import Deal, Layout, Stage, balanced
 from ..activations import Widths, widths
@@ -75,7 +77,7 @@ class Deployment(ABC):
         self.layout = self.lay_out()
         self.place = place(self.stored, self.layout, self.deal())
         self.draft = self._place_draft()
-        self.batch = ceil(request.batch_size / request.data_parallel)
+        self.batch = -(-request.batch_size // request.data_parallel)
         self.length = request.sequence_length
         self.kv_dtype = self._kv_dtype()
         self.kv_element = cache_element(self.kv_dtype)
@@ -83,6 +85,16 @@ class Deployment(ABC):
         self._warn_of_neutral_fields()
         if self.encodes:
             self.warnings.append(Message("encoder_no_cache", {}))
+
+    def at(self, batch_size: int, length: int) -> Self:
+        """The same deployment asked for other sequences and lengths; both may be arrays of them."""
+        other = copy(self)
+        other.batch, other.length = -(-batch_size // self.request.data_parallel), length
+        other.settle()
+        return other
+
+    def settle(self) -> None:  # noqa: B027 - most runtimes choose alike at any batch and length
+        """Choose what depends on batch and length."""
 
     # --- set-up -------------------------------------------------------------------------------
 
@@ -232,7 +244,7 @@ class Deployment(ABC):
         if spread == EXACT:
             return Term(name, size, formula, values, source)
         low, high = UNKNOWN if self.spread_beyond and name in MEASURED_ON_CUDA else spread
-        return Term(name, size, formula, values, source, round(size * low), round(size * high))
+        return Term(name, size, formula, values, source, whole(size * low), whole(size * high))
 
     def weight_terms(self, stage: Stage) -> tuple[Term, ...]:
         """Weights, a draft's, and adapters' slots, each where there are any."""
@@ -281,7 +293,8 @@ class Deployment(ABC):
 
     def slack(self, batch: int, length: int) -> float:
         """How much more would fit beside `batch` sequences of `length`, of one replica; below 0: too much."""
-        return min(self.room(s, batch, length) - self.cache_bytes(s, batch, length) for s in self.stages)
+        spare = (self.room(s, batch, length) - self.cache_bytes(s, batch, length) for s in self.stages)
+        return reduce(least, spare)
 
     def tightest(self) -> Stage:
         """The stage whose ranks have the least left."""

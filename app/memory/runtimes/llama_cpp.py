@@ -7,11 +7,11 @@ Sources: llama.cpp `src/llama-context.cpp` (graph reserve at n_ubatch), `llama-k
 
 from collections.abc import Mapping
 from functools import lru_cache
-from math import ceil
 from typing import Any, ClassVar, Final
 
 from ...architecture.operations import Role
 from ...errors import invalid
+from ...lanes import least, most, up
 from ...messages import Message
 from ...parallelism import Stage, local_shape
 from ...precision.scheme import TOWERS, quantities
@@ -132,11 +132,11 @@ class LlamaCppDeployment(Deployment):
         attention = scores + mask + rows * (w.attention + RESIDUALS * w.hidden) * FLOAT32
         feed_forward = mask + rows * (w.feed_forward + RESIDUALS * w.hidden) * FLOAT32
         logits = rows * (w.vocabulary + w.hidden) * FLOAT32 if stage.last else 0
-        return max(attention, feed_forward, logits)
+        return most(most(attention, feed_forward), logits)
 
     @staticmethod
     def _padded(cells: int) -> int:
-        return ceil(cells / CELLS) * CELLS
+        return -(-cells // CELLS) * CELLS
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Cells of all slots together; a window layer keeps its windows and one micro-batch."""
@@ -145,9 +145,9 @@ class LlamaCppDeployment(Deployment):
         for c in self.caches(stage):
             kept = cells
             if c.window:
-                kept = min(cells, self._padded(c.window * batch + self.micro_batch))
+                kept = least(cells, self._padded(c.window * batch + self.micro_batch))
             size += c.layers * (kept * (c.width * self.kv_element + c.indexer) + batch * c.state)
-        return ceil(size)
+        return up(size)
 
     def overhead(self) -> int:
         """What the process takes beside its buffers."""

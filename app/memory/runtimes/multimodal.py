@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from ...architecture import Architecture
+from ...lanes import least, most
 
 CHANNELS: Final = 3
 ELEMENT: Final = 2
@@ -42,7 +43,7 @@ def multimodal_bytes(architecture: Architecture, tokens: int, sequences: int, le
     per_image, pixels = image(architecture)
     if not per_image:
         return 0
-    budget = max(tokens, per_image)
-    most = sequences * max(1, min(LIMIT, length // per_image))
-    items = max(1, min(budget // per_image, most))
+    budget = most(tokens, per_image)
+    asked = sequences * most(1, least(LIMIT, length // per_image))
+    items = most(1, least(budget // per_image, asked))
     return items * ELEMENT * (per_image * architecture.hidden_size + pixels)

@@ -7,10 +7,11 @@ Sources: SGLang `arg_groups/memory_hook.py` (defaults by card, `mem_fraction_sta
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property, lru_cache
-from math import ceil, floor
+from functools import cached_property, lru_cache, reduce
+from math import floor
 from typing import Any, Final
 
+from ...lanes import least, up
 from ...parallelism import VOCABULARY_MULTIPLE, Deal, Layout, Stage, remainder_last
 from ..estimate import Term
 from ..requests import InferenceRequest
@@ -221,16 +222,17 @@ class SglangDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Slots of whole pages, window layers at the ratio of the full ones, states."""
-        slots = ceil(length / self.page) * self.page
-        return batch * (ceil(slots * self.cell(stage)) + self.state(stage))
+        slots = -(-length // self.page) * self.page
+        return batch * (up(slots * self.cell(stage)) + self.state(stage))
 
     def slack(self, batch: int, length: int) -> float:
-        """Slots left over in both pools."""
-        if any(self.state(s) and batch > self.slots(s) for s in self.stages):
-            return -1
-        if not any(self.cell(s) for s in self.stages):
-            return super().slack(batch, length)
-        return self.tokens - batch * ceil(length / self.page) * self.page
+        """Slots left over, in the fuller of both pools."""
+        pools: list[float] = [self.slots(s) - batch for s in self.stages if self.state(s)]
+        if any(self.cell(s) for s in self.stages):
+            pools.append(self.tokens - batch * -(-length // self.page) * self.page)
+        else:
+            pools.append(super().slack(batch, length))
+        return reduce(least, pools)
 
     # --- the contract ---------------------------------------------------------------------------
 

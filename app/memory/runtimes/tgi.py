@@ -5,9 +5,10 @@ Sources: TGI `server/text_generation_server/models/flash_causal_lm.py` (`warmup`
 """
 
 from collections.abc import Mapping
-from math import ceil, floor
+from math import floor
 from typing import Any, Final
 
+from ...lanes import most, up
 from ...parallelism import Stage
 from ..estimate import Term
 from ..requests import InferenceRequest
@@ -36,8 +37,12 @@ class TgiDeployment(Deployment):
         self.warnings.append(warning("TGI"))
         self.fraction = request.gpu_memory_utilization or 1.0
         self.block = request.block_size or BLOCK
-        self.tokens = self._tokens(request.sequence_length)
         self.eager = bool(request.enforce_eager)
+        self.settle()
+
+    def settle(self) -> None:
+        """The warm-up's tokens."""
+        self.tokens = self._tokens(self.length)
 
     def parameters(self) -> Mapping[str, Any]:
         """The launcher's arguments, by the contract's names."""
@@ -53,12 +58,12 @@ class TgiDeployment(Deployment):
 
     def _tokens(self, length: int) -> int:
         """Tokens of the warm-up prefill: one whole sequence at least."""
-        return self.request.max_num_batched_tokens or max(PREFILL_TOKENS, length)
+        return self.request.max_num_batched_tokens or most(PREFILL_TOKENS, length)
 
     def activations(self, stage: Stage, length: int) -> int:
         """The warm-up prefill through a layer, and the last logits of its prompts in float32."""
         w, tokens = self.widths(stage), self._tokens(length)
-        logits = w.vocabulary * 6 * max(1, tokens // PROMPT_TOKENS) if stage.last else 0
+        logits = w.vocabulary * 6 * most(1, tokens // PROMPT_TOKENS) if stage.last else 0
         return forward_bytes(Run(19, tokens, 1, False), w, False) + logits
 
     def overhead(self, stage: Stage) -> int:
@@ -82,11 +87,11 @@ class TgiDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks of every token; windows are kept whole."""
-        slots = ceil(length / self.block) * self.block
+        slots = -(-length // self.block) * self.block
         kept = sum(
             c.layers * (slots * (c.width * self.kv_element + c.indexer) + c.state) for c in self.caches(stage)
         )
-        return ceil(batch * kept)
+        return up(batch * kept)
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """Nine tenths of the allowed memory, less what is taken."""

@@ -6,9 +6,9 @@ only, in float32 beside the compute type.
 """
 
 from collections.abc import Mapping
-from math import ceil
 from typing import Any, Final
 
+from ...lanes import least, most, up, whole
 from ...parallelism import Layout, Stage
 from ..estimate import Term
 from ..kv_cache import LayerCache, StateRule, rank_cache, sequence_bytes
@@ -61,14 +61,14 @@ class TransformersDeployment(Deployment):
         if self.attention == "eager":
             scores = batch * w.heads * length * length * (SCORE_COPIES * element + 4)
         logits = batch * w.vocabulary * (element + 4) if stage.last else 0
-        return round(batch * length * per_token * element + scores + logits)
+        return whole(batch * length * per_token * element + scores + logits)
 
     def growth(self, stage: Stage, batch: int, length: int) -> int:
         """The largest layer's keys and values once more, while `torch.cat` makes the longer copy."""
         if self.static_cache:
             return 0
         widest = max((cache.expanded for cache in self.caches(stage)), default=0)
-        return round(batch * length * widest * self.kv_element)
+        return whole(batch * length * widest * self.kv_element)
 
     def overhead(self, stage: Stage) -> int:
         """CUDA context, loaded kernels and the cuBLAS workspace."""
@@ -90,7 +90,7 @@ class TransformersDeployment(Deployment):
             ),
             self.term(
                 "activation_memory",
-                max(forward, growth),
+                most(forward, growth),
                 "formula_forward",
                 values,
                 "the forward description",
@@ -115,7 +115,7 @@ class TransformersDeployment(Deployment):
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """What the cache object holds after a forward pass: latents as they are, window - 1 tokens."""
         return batch * sum(
-            c.layers * (ceil(self._kept(c, length) * (c.kept * self.kv_element + c.kept_indexer)) + c.state)
+            c.layers * (up(self._kept(c, length) * (c.kept * self.kv_element + c.kept_indexer)) + c.state)
             for c in self.caches(stage)
         )
 
@@ -123,11 +123,11 @@ class TransformersDeployment(Deployment):
         if cache.cross:
             return self.source(length)
         reach = cache.chunk or cache.window
-        return length if reach is None else min(length, max(reach - 1, 0) or length)
+        return length if reach is None or reach < 2 else least(length, reach - 1)
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """All of the card that is not taken otherwise."""
-        forward = max(self.activations(stage, batch, length), self.growth(stage, batch, length))
+        forward = most(self.activations(stage, batch, length), self.growth(stage, batch, length))
         return self.device.total - self.weights(stage) - forward - self.overhead(stage)
 
 

@@ -6,12 +6,12 @@ figures without a source in code are measured on H100 start-up logs.
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, reduce
 from math import ceil
 from typing import Any, Final
 
 from ...errors import invalid
+from ...lanes import least, most
 from ...messages import Message
 from ...parallelism import VOCABULARY_MULTIPLE, Layout, Stage
 from ..estimate import Term
@@ -24,7 +24,7 @@ from .multimodal import multimodal_bytes
 from .placement import has_experts
 from .rope import table_bytes
 from .search import largest
-from .vllm_graphs import capture_sizes, captured, estimated, kernels
+from .vllm_graphs import Captures, captured, captures, estimated, kernels
 from .vllm_kv import Groups, grouped
 from .vllm_profile import Profile, Run, profile
 from .vllm_settings import DEFAULT_BLOCK, MEASURED, Settings, context_bytes, default_batch, non_torch_bytes
@@ -48,7 +48,7 @@ class VllmDeployment(Deployment):
         self.groups = self.groups_of(  # of all layers of the model: every worker has the same
             tuple(c for s in self.stages for c in self.caches(s) for _ in range(s.count))
         )
-        self._take(self._settings(request.max_num_seqs, bool(request.enforce_eager)))
+        self.settle()
         if self.minor not in MEASURED:
             self.warnings.append(
                 Message("version_unmeasured", {"backend": "vLLM", "version": f"0.{self.minor}"})
@@ -79,15 +79,19 @@ class VllmDeployment(Deployment):
             over_data,
         )
 
+    def settle(self) -> None:
+        """The engine's arguments, which a short length makes smaller."""
+        self._take(self._settings(self.request.max_num_seqs, bool(self.request.enforce_eager)))
+
     def _settings(self, slots: int | None, eager: bool) -> Settings:
         r = self.request
         tokens, sequences = default_batch(self.device, self.minor)
         tokens = r.max_num_batched_tokens or tokens
         sequences = slots or min(sequences, tokens)
         if r.max_num_batched_tokens is None:
-            tokens = min(tokens, sequences * r.sequence_length)
+            tokens = least(tokens, sequences * self.length)
         if self.encodes:
-            tokens = max(tokens, r.sequence_length)  # no chunks of a prompt without a cache
+            tokens = most(tokens, self.length)  # no chunks of a prompt without a cache
         utilization = r.gpu_memory_utilization or (0.92 if self.minor >= 20 else 0.9)
         return Settings(
             self.minor,
@@ -101,6 +105,7 @@ class VllmDeployment(Deployment):
     def _take(self, settings: Settings) -> None:
         """Take the settings, and read what an asked request needs under them."""
         self.settings = settings
+        self.__dict__.pop("blocks", None)  # those of other settings
         self.per_request = self.blocks_of(self.length)
 
     def _default_block(self) -> int:
@@ -193,9 +198,9 @@ class VllmDeployment(Deployment):
             return 0
         return estimated(self._captures(), kernels(stage), self.widths(stage), self._attention())
 
-    def _captures(self) -> tuple[int, ...]:
+    def _captures(self) -> Captures:
         s = self.settings
-        return capture_sizes(s.minor, s.sequences * (1 + self.drafted), s.tokens, self._largest_capture())
+        return captures(s.minor, s.sequences * (1 + self.drafted), s.tokens, self._largest_capture())
 
     def _largest_capture(self) -> int:
         """512; 1024 on data-centre Blackwell from 0.28 and for gpt-oss (`models/config.py`)."""
@@ -257,7 +262,7 @@ class VllmDeployment(Deployment):
 
     def blocks_of(self, length: int) -> int:
         """Blocks that one request of `length` tokens may need."""
-        return self.groups.blocks(ceil(length / self.layout.context), self.in_flight, self.source(length))
+        return self.groups.blocks(-(-length // self.layout.context), self.in_flight, self.source(length))
 
     def block_bytes(self, stage: Stage) -> int:
         """One block over the layers of a group on this stage."""
@@ -288,7 +293,7 @@ class VllmDeployment(Deployment):
         if not self.starts:
             return -1
         if not self.groups.block_bytes:
-            return min(self.room(s, batch, length) for s in self.stages)
+            return reduce(least, (self.room(s, batch, length) for s in self.stages))
         return self.blocks - batch * self.blocks_of(length)
 
     @cached_property
@@ -307,7 +312,7 @@ class VllmDeployment(Deployment):
         """As at the length from which a step is full: fewer tokens a step only leave more room."""
         full = ceil(default_batch(self.device, self.minor)[0] / self.settings.sequences)
         if self.request.max_num_batched_tokens is None and self.length < full:
-            return VllmDeployment(replace(self.request, sequence_length=full)).longest()
+            return self.at(self.request.batch_size, full).longest()
         if not self.starts:
             return 0
         if not self.groups.block_bytes:
@@ -319,7 +324,8 @@ class VllmDeployment(Deployment):
     @cached_property
     def blocks(self) -> int:
         """Blocks of the pool: those of the worker with the least room."""
-        return max(0, min(self.room(s, 1, 1) // max(1, self.block_bytes(s)) for s in self.stages))
+        found = (self.room(s, 1, 1) // max(1, self.block_bytes(s)) for s in self.stages)
+        return most(0, reduce(least, found))
 
     def capacity(self) -> dict[str, Any]:
         """The two figures of the start-up log (`_report_kv_cache_config`)."""

@@ -6,10 +6,11 @@ more kernels than dense ones, and so weigh more. Sources: vLLM `config/vllm.py` 
 """
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...architecture.operations import Attention, Experts, Linear, Role, Scan
 from ...architecture.sections import Section
+from ...lanes import entry, least, up_to, whole
 from ...parallelism import Stage
 from ..activations import Widths
 
@@ -34,16 +35,29 @@ SPLITS: Final = 32  # flash_attn_max_num_splits_for_cuda_graph
 KEPT_ACTIVATIONS: Final = 1.93  # copies of the largest size's activations
 
 
-@lru_cache(maxsize=1024)
-def capture_sizes(minor: int, sequences: int, tokens: int, largest: int) -> tuple[int, ...]:
-    """Batch sizes that are captured: 1, 2, 4, by 8 to 248, by 16 from 256 (by 8 throughout in 0.11).
+class Captures(NamedTuple):
+    """How many batch sizes are captured, and the largest."""
 
-    >>> len(capture_sizes(19, 1024, 8192, 512)), len(capture_sizes(11, 1024, 8192, 512))
-    (51, 67)
+    number: int
+    largest: int
+
+
+def captures(minor: int, sequences: int, tokens: int, largest: int) -> Captures:
+    """The batch sizes up to what a step may hold.
+
+    >>> captures(19, 1024, 8192, 512), captures(11, 1024, 8192, 512).number
+    (Captures(number=51, largest=512), 67)
     """
-    cap = min(2 * sequences, largest, tokens)
-    coarse = range(8, cap + 1, 8) if minor < 12 else (*range(8, 256, 8), *range(256, cap + 1, 16))
-    return tuple(size for size in (1, 2, 4, *coarse) if size <= cap)
+    sizes = capture_sizes(minor, largest)
+    number = up_to(sizes, least(least(2 * sequences, largest), tokens))
+    return Captures(number, entry(sizes, number - 1))
+
+
+@lru_cache(maxsize=64)
+def capture_sizes(minor: int, largest: int) -> tuple[int, ...]:
+    """Sizes that may be captured: 1, 2, 4, by 8 to 248, by 16 from 256 (by 8 throughout in 0.11)."""
+    coarse = range(8, largest + 1, 8) if minor < 12 else (*range(8, 256, 8), *range(256, largest + 1, 16))
+    return (1, 2, 4, *coarse)
 
 
 @lru_cache(maxsize=1024)
@@ -76,16 +90,14 @@ def _is_linear(op: object) -> bool:
     return isinstance(op, Linear) and bool(op.parameters) and op.parameters[0].role is Role.LINEAR
 
 
-def estimated(sizes: tuple[int, ...], nodes: int, widths: Widths, attention: str) -> int:
+def estimated(sizes: Captures, nodes: int, widths: Widths, attention: str) -> int:
     """What `profile_cudagraph_memory` (0.18 on) makes of two trial captures of each mode [bytes].
 
     The first holds the split accumulators; the second takes the driver's next segments of 2 MiB for its
     nodes, and is taken for every size that follows, of piecewise and of full graphs.
     """
-    if not sizes:
-        return 0
     segments = -(-nodes * NODE_BYTES // SEGMENT_BYTES)
-    return accumulators(sizes[-1], widths, attention) + 2 * (len(sizes) - 1) * segments * SEGMENT_BYTES
+    return accumulators(sizes.largest, widths, attention) + 2 * (sizes.number - 1) * segments * SEGMENT_BYTES
 
 
 def accumulators(largest: int, widths: Widths, attention: str) -> int:
@@ -93,13 +105,11 @@ def accumulators(largest: int, widths: Widths, attention: str) -> int:
     return SPLITS * largest * widths.attended * 4 if attention == "flash_attention_3" else 0
 
 
-def captured(minor: int, sizes: tuple[int, ...], nodes: int, widths: Widths, attention: str) -> int:
+def captured(minor: int, sizes: Captures, nodes: int, widths: Widths, attention: str) -> int:
     """Bytes that capturing takes: nodes of piecewise and full graphs, split accumulators, activations."""
-    if not sizes:
-        return 0
-    largest = sizes[-1]
-    kept = round(KEPT_ACTIVATIONS * largest * 2 * (widths.feed_forward + 4 * widths.hidden))
+    largest = sizes.largest
+    kept = whole(KEPT_ACTIVATIONS * largest * 2 * (widths.feed_forward + 4 * widths.hidden))
     if minor < 18:
-        return 2 * len(sizes) * nodes * EARLY_NODE_BYTES + kept
+        return 2 * sizes.number * nodes * EARLY_NODE_BYTES + kept
     held = accumulators(largest, widths, attention)
-    return BASE_BYTES + 2 * len(sizes) * nodes * NODE_BYTES + held + kept
+    return BASE_BYTES + 2 * sizes.number * nodes * NODE_BYTES + held + kept

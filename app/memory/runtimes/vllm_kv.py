@@ -10,6 +10,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Final, Literal
 
+from ...lanes import least
 from ..kv_cache import LayerCache
 from .search import MOST
 
@@ -36,15 +37,15 @@ class Spec:
         """Pages that one request of `length` tokens may need (serving facts, `max_memory_usage_bytes`)."""
         match self.kind:
             case "window":
-                return ceil(min(self.reach - 1 + in_flight, length) / self.block) + 1
+                return -(-least(self.reach - 1 + in_flight, length) // self.block) + 1
             case "chunk":
-                return ceil(min(self.reach + in_flight, length) / self.block)
+                return -(-least(self.reach + in_flight, length) // self.block)
             case "state":
                 return self.copies
             case "cross":
-                return ceil(source / self.block)
+                return -(-source // self.block)
             case _:
-                return ceil(length / self.block)
+                return -(-length // self.block)
 
 
 @dataclass(frozen=True, slots=True)

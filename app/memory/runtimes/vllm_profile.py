@@ -6,10 +6,12 @@ Sources: vLLM `v1/worker/gpu_model_runner.py` (`profile_run`, `_dummy_run`, `_du
 
 from typing import Final, NamedTuple
 
+from ...lanes import entry, least, most, up_to
 from ..activations import Widths
 from .device import Device
 
 MIB: Final = 2**20
+POWERS: Final = tuple(2**power for power in range(21))
 
 
 class Profile(NamedTuple):
@@ -24,7 +26,7 @@ class Profile(NamedTuple):
     @property
     def total(self) -> int:
         """What the log prints as the activation peak."""
-        return max(self.forward, self.sampler) + self.experts + self.multimodal + self.workspace
+        return most(self.forward, self.sampler) + self.experts + self.multimodal + self.workspace
 
 
 class Run(NamedTuple):
@@ -44,7 +46,7 @@ def sampler_bytes(run: Run, widths: Widths, device: Device) -> int:
     Triton (14 bytes and one float32 row per program); from 0.21 in FlashInfer; the second runner copies
     less (6, then 2 bytes; 14 again in 0.33).
     """
-    rows, vocabulary = min(run.sequences, run.tokens), widths.vocabulary
+    rows, vocabulary = least(run.sequences, run.tokens), widths.vocabulary
     alive = run.element * run.tokens * widths.hidden
     gathered = (1 if run.second_runner else 2) * run.element * rows * widths.hidden
     per_entry, extra = _sampler_rule(run, rows, vocabulary, device)
@@ -61,12 +63,13 @@ def _sampler_rule(run: Run, rows: int, vocabulary: int, device: Device) -> tuple
         return 38, 0
     if run.minor <= 20:
         programs = device.multiprocessors
-        return 14, 4 * vocabulary * min(_next_power(min(programs, rows)), programs)
+        return 14, 4 * vocabulary * least(_next_power(least(programs, rows)), programs)
     return 14, MIB
 
 
 def _next_power(value: int) -> int:
-    return 1 << max(0, value - 1).bit_length()
+    """The least power of two that is no smaller."""
+    return entry(POWERS, up_to(POWERS, value - 1))
 
 
 def forward_bytes(run: Run, widths: Widths, dynamic_8_bit: bool) -> int:

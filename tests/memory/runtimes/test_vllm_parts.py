@@ -6,7 +6,7 @@ from app.memory.activations import widths
 from app.memory.runtimes.device import ASSUMED
 from app.memory.runtimes.multimodal import multimodal_bytes
 from app.memory.runtimes.rope import rope_tables
-from app.memory.runtimes.vllm_graphs import capture_sizes, estimated, kernels, layer_kernels
+from app.memory.runtimes.vllm_graphs import captures, estimated, kernels, layer_kernels
 from app.memory.runtimes.vllm_profile import Run, experts_workspace, forward_bytes, sampler_bytes
 from app.parallelism import Layout, stages
 
@@ -42,9 +42,9 @@ def test_experts_keep_a_workspace_from_0_14() -> None:
 
 
 def test_capture_sizes_are_51_up_to_512() -> None:
-    assert [len(capture_sizes(19, 1024, 8192, cap)) for cap in (512, 1024)] == [51, 83]
-    assert capture_sizes(19, 2, 8192, 512) == (1, 2, 4)
-    assert capture_sizes(19, 1, 8192, 512) == (1, 2)
+    assert [captures(19, 1024, 8192, cap).number for cap in (512, 1024)] == [51, 83]
+    assert captures(19, 2, 8192, 512) == (3, 4)
+    assert captures(19, 1, 8192, 512) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_capture_sizes_are_51_up_to_512() -> None:
 )
 def test_the_engines_own_estimate_of_graphs_moves_in_driver_segments(name: str, gib: float) -> None:
     stage = stages(architecture(name).sections, 1)[0]
-    found = estimated(capture_sizes(19, 1024, 8192, 512), kernels(stage), of(name), "flash_attention_3")
+    found = estimated(captures(19, 1024, 8192, 512), kernels(stage), of(name), "flash_attention_3")
     assert found / GIB == pytest.approx(gib, abs=0.006)
 
 
