@@ -11,6 +11,7 @@ from ..web import blueprint as page
 from .access import guard
 from .documentation import Api, add_documentation, openapi_options
 from .errors import register_error_handlers
+from .limits import Limits
 from .parser import LARGEST_BODY
 from .resources import BLUEPRINTS
 from .traffic import log_as_json, watch_traffic
@@ -25,6 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["settings"] = settings
     app.extensions["service"] = Service(settings)
+    app.extensions["limits"] = Limits(settings)
     guard(app, settings, Tokens(settings.token))
     log_as_json(settings.access_log)
     watch_traffic(app)

@@ -77,7 +77,9 @@ def _reply(error: DomainError, headers: Mapping[str, str] | None = None) -> Resp
 
 
 def _handle_domain(error: DomainError) -> Response:
-    headers = {"Retry-After": "5"} if status_of(error) in (429, 503) else {}
+    headers = {}
+    if status_of(error) in (429, 503):
+        headers["Retry-After"] = str(getattr(error, "retry_after", 5))
     if status_of(error) == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return _reply(error, headers)

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response
 
 from ..access import writes
+from ..limits import limited, spend
 from ..replies import json_reply, language
 from ..schemas.answers import ModelAnswer, ModelsAnswer
 from ..schemas.others import InspectSchema, ModelQuery, ModelsQuery, RegisterSchema, ReplaceSchema
@@ -31,10 +32,13 @@ def list_models(query: dict[str, Any]) -> Response:
 @blueprint.response(201, ModelAnswer())
 def register(values: dict[str, Any]) -> Response:
     """Register a model of one's own, from a configuration or from the hub."""
+    if values.get("repo_id"):
+        spend("hub")
     return json_reply(service().register(values, language()), 201)
 
 
 @blueprint.post("/inspect")
+@limited("inspect")
 @blueprint.arguments(_QUERY, location="query")
 @blueprint.arguments(InspectSchema())
 @blueprint.response(200, ModelAnswer())

@@ -6,6 +6,7 @@ from flask import Response
 
 from ...errors import DomainError
 from ..errors import error_body
+from ..limits import spend
 from ..replies import json_reply, language
 from ..schemas.answers import CompareSpeedAnswer, SpeedAnswer, TrainingSpeedAnswer
 from ..schemas.performance import ComparePerformanceSchema, PerformanceSchema
@@ -26,6 +27,7 @@ _SCHEMAS = {"inference": _INFERENCE, "training": _TRAINING}
 @blueprint.response(200, SpeedAnswer())
 def inference(values: dict[str, Any]) -> Response:
     """Latencies, throughput, what bounds them and what tokens cost, by batch or under load."""
+    _counted(values)
     return json_reply(service().performance("inference", values, language()))
 
 
@@ -48,6 +50,16 @@ def compare(values: dict[str, Any]) -> Response:
         return error_body(error, reader)
 
     calculation, asked = values["calculation_type"], values["configurations"]
-    check = _SCHEMAS[calculation].load
+
+    def check(configuration: Any) -> Any:
+        return _counted(_SCHEMAS[calculation].load(configuration))
+
     found = service().compare_performance(calculation, asked, check, refuse, reader)
     return json_reply(found)
+
+
+def _counted(values: Any) -> Any:
+    """The same values; a simulation is counted against its client's limit."""
+    if values.get("mode") == "simulate":
+        spend("simulate")
+    return values

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Response
 
+from ..limits import limited
 from ..replies import json_reply, language
 from ..schemas.recommend import RecommendSchema
 from ..schemas.recommend_answers import PlanAnswer
@@ -13,6 +14,7 @@ blueprint = Blueprint("recommend", __name__, url_prefix="/api", description="Wha
 
 
 @blueprint.post("/recommend")
+@limited("recommend")
 @blueprint.arguments(RecommendSchema())
 @blueprint.response(200, PlanAnswer())
 def recommend(values: dict[str, Any]) -> Response:

@@ -6,6 +6,7 @@ import marshmallow as ma
 from flask import Response, current_app
 
 from ...memory.runtimes.choices import KV_CACHE_DTYPES, VERSIONS
+from ..limits import limited
 from ..options import Options
 from ..replies import json_reply, language
 from ..schemas.recommend_answers import EstimateAnswer
@@ -32,6 +33,7 @@ class ConfigsAnswer(ma.Schema):
 
 
 @blueprint.post("/inference/estimate")
+@limited("recommend")
 @blueprint.arguments(EstimateInferenceSchema())
 @blueprint.response(200, EstimateAnswer())
 def inference(values: dict[str, Any]) -> Response:
@@ -40,6 +42,7 @@ def inference(values: dict[str, Any]) -> Response:
 
 
 @blueprint.post("/training/estimate")
+@limited("recommend")
 @blueprint.arguments(EstimateTrainingSchema())
 @blueprint.response(200, EstimateAnswer())
 def training(values: dict[str, Any]) -> Response:
