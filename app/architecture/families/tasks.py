@@ -88,19 +88,23 @@ def sequence_head(kind: str, c: Config, m: ModelBuilder) -> None:
         linear(m, "pooler.dense", width, width, Axis.BATCH)
         linear(m, "classifier", width, out, Axis.BATCH)
     elif kind == "modernbert":
-        modernbert_dense(c, m)
+        _modernbert_dense(c, m)
         linear(m, "classifier", width, out, Axis.BATCH)
     else:
         linear(m, "classifier.dense", width, width, Axis.BATCH)
         linear(m, "classifier.out_proj", width, out, Axis.BATCH)
 
 
+def _modernbert_dense(c: Config, m: ModelBuilder) -> None:
+    from .encoders_modern import modernbert_dense  # its file is read for this type only
+
+    modernbert_dense(c, m)
+
+
 def token_head(kind: str, c: Config, m: ModelBuilder) -> None:
     """A score for each label of every token."""
     if kind == "modernbert":
-        from .encoders_modern import modernbert_dense  # read for its own type only
-
-        modernbert_dense(c, m)
+        _modernbert_dense(c, m)
     linear(m, "score" if kind in HEADED else "classifier", m.hidden_size, labels(c), Axis.TOKENS)
 
 
