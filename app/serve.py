@@ -8,6 +8,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from .settings import Settings
+from .stopping import stop_gently
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -17,19 +18,20 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "bind": f"{host}:{settings.port}",
         "workers": settings.workers or os.cpu_count() or 1,
         "threads": settings.threads,
-        "worker_class": "gthread",
+        "worker_class": f"{__package__}.stopping.Worker",
         "preload_app": True,
         "max_requests": 0,
         "keepalive": 15,
         "graceful_timeout": 10,
         "control_socket_disable": True,
         "limit_request_line": 8190,
-        "when_ready": _keep_memory_shared,
+        "when_ready": _before_the_first_fork,
     }
 
 
-def _keep_memory_shared(_server: Any) -> None:
-    """What was loaded before the fork is never collected, so workers go on sharing it."""
+def _before_the_first_fork(server: Any) -> None:
+    """What was loaded by now is never collected, so workers go on sharing it; and a gentle end is set up."""
+    stop_gently(server)
     gc.collect()
     gc.freeze()
 

@@ -58,6 +58,19 @@ class _Region:
         return slot
 
 
+class SharedFlag:
+    """Something that has happened in one of the processes that were forked after this was made."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1)
+
+    def __bool__(self) -> bool:
+        return self._memory[0] != 0
+
+    def set(self) -> None:
+        self._memory[0] = 1
+
+
 class SharedCounts:
     """Sums by key over every process that was forked after this was made."""
 

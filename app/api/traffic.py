@@ -1,4 +1,4 @@
-"""Around every request: an id, security headers, and one JSON line in the log."""
+"""Around every request: an id, security headers, one JSON line in the log, and the counts of it."""
 
 import logging
 import re
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from flask import Flask
+
+from .metrics import Metrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,6 +27,9 @@ _HEADERS: Final = (
 _POLICY: Final = "Content-Security-Policy"
 _CLOSED: Final = "default-src 'none'; frame-ancestors 'none'"  # where a page says nothing else
 REQUEST_ID: Final = "llm_estimate.request_id"  # of the request, in its environment
+ERROR_CODE: Final = "llm_estimate.error_code"  # of the answer, where it is an error
+_LONGEST_PATH: Final = 500  # [characters] of one in the log
+_SECRET_PATHS: Final = re.compile(r"(/s/|/api/shares/).+")  # whoever knows the rest of it may read
 
 
 class JsonLines(logging.Formatter):
@@ -56,8 +61,9 @@ def log_as_json(access_log: bool) -> None:
 class Traffic:
     """WSGI middleware: costs a request a few microseconds, where hooks of the framework take tens."""
 
-    def __init__(self, application: "WSGIApplication") -> None:
+    def __init__(self, application: "WSGIApplication", metrics: Metrics) -> None:
         self.application = application
+        self.metrics = metrics
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request."""
@@ -65,8 +71,11 @@ class Traffic:
         environ[REQUEST_ID] = request_id = _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
 
         def start(status: str, headers: list[tuple[str, str]], failure: Any = None) -> Callable[..., Any]:
+            seconds = time.perf_counter() - started
+            code = environ.get(ERROR_CODE)
+            self.metrics.request(_route(environ), environ["REQUEST_METHOD"], status[:3], seconds, code)
             if not LOG.disabled:
-                _log(environ, request_id, status, time.perf_counter() - started)
+                _log(environ, request_id, status, seconds)
             closed = () if any(name == _POLICY for name, _ in headers) else ((_POLICY, _CLOSED),)
             return start_response(
                 status, [*headers, ("X-Request-ID", request_id), *_HEADERS, *closed], failure
@@ -80,19 +89,31 @@ def _request_id(given: str) -> str:
     return given if given and _GOOD_ID.fullmatch(given) else f"{getrandbits(64):016x}"
 
 
+def _route(environ: "WSGIEnvironment") -> str | None:
+    """The route that Flask found for the request, if it found one."""
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+    return rule.rule if rule else None
+
+
+def _shown_path(environ: "WSGIEnvironment") -> str:
+    """The path without what must not be read in a log; queries are never logged."""
+    path = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")[:_LONGEST_PATH]
+    return _SECRET_PATHS.sub(r"\1…", path)
+
+
 def _log(environ: "WSGIEnvironment", request_id: str, status: str, seconds: float) -> None:
     """A record made by hand: `Logger.info` would look for its caller's line at every request."""
     fields = {
         "event": "request",
         "request_id": request_id,
         "method": environ["REQUEST_METHOD"],
-        "path": environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace"),
+        "path": _shown_path(environ),
         "status": int(status[:3]),
         "ms": round(seconds * 1000, 3),
     }
     LOG.handle(LOG.makeRecord(LOG.name, logging.INFO, "", 0, fields, (), None))
 
 
-def watch_traffic(app: Flask) -> None:
-    """Put id, headers and log around every request of the application."""
-    app.wsgi_app = Traffic(app.wsgi_app)  # type: ignore[method-assign]
+def watch_traffic(app: Flask, metrics: Metrics) -> None:
+    """Put id, headers, log and counts around every request of the application."""
+    app.wsgi_app = Traffic(app.wsgi_app, metrics)  # type: ignore[method-assign]
