@@ -112,6 +112,12 @@ class Settings:
     access_log: bool = _setting(
         "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch
     )
+    metrics_open: bool = _setting(
+        "LLM_ESTIMATE_METRICS_OPEN",
+        "false",
+        "whether `/metrics` answers everyone, not only loopback and tokens",
+        _switch,
+    )
     rate_limits: Mapping[str, int] = _setting(
         "LLM_ESTIMATE_RATE_LIMITS",
         "recommend=60,sweeps=30,simulate=60,hub=30,inspect=240,analytics=240",

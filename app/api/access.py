@@ -22,8 +22,9 @@ from ..settings import Settings
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What answers without a token even where reading needs one: health, and pages that hold no data.
-_OPEN_BLUEPRINTS: Final = frozenset({"health", "page", "pages", "api-docs"})
+# What answers without a token even where reading needs one: health, pages that hold no data, and the metrics,
+# which look for themselves.
+_OPEN_BLUEPRINTS: Final = frozenset({"health", "page", "pages", "api-docs", "metrics"})
 
 
 class Unauthorized(DomainError):

@@ -9,9 +9,11 @@ from ..settings import Settings, read_settings
 from ..version import VERSION
 from ..web import blueprint as page
 from .access import guard
+from .counts import SharedCounts, SharedFlag
 from .documentation import Api, add_documentation, openapi_options
 from .errors import register_error_handlers
 from .limits import Limits
+from .metrics import Metrics
 from .parser import LARGEST_BODY
 from .resources import BLUEPRINTS
 from .traffic import log_as_json, watch_traffic
@@ -25,11 +27,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(openapi_options(VERSION), MAX_CONTENT_LENGTH=LARGEST_BODY)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["settings"] = settings
-    app.extensions["service"] = Service(settings)
+    app.extensions["metrics"] = metrics = Metrics(SharedCounts())
+    app.extensions["store_answered"] = SharedFlag()
+    app.extensions["service"] = service = Service(settings, metrics)
+    metrics.watch_caches(service.lookup.caches())
     app.extensions["limits"] = Limits(settings)
     guard(app, settings, Tokens(settings.token))
     log_as_json(settings.access_log)
-    watch_traffic(app)
+    watch_traffic(app, metrics)
     register_error_handlers(app)
     api = Api(app)
     for blueprint in BLUEPRINTS:

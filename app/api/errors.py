@@ -14,7 +14,7 @@ from ..messages import Message
 from .error_body import error_body as error_body  # also for those who look for it here
 from .error_body import status_of
 from .replies import json_reply, language
-from .traffic import REQUEST_ID
+from .traffic import ERROR_CODE, REQUEST_ID
 
 LOG: Final = logging.getLogger("llm_estimate")
 
@@ -71,6 +71,7 @@ def _request_id() -> str:
 
 def _reply(error: DomainError, headers: Mapping[str, str] | None = None) -> Response:
     body = error_body(error, language())
+    request.environ[ERROR_CODE] = body["code"]
     reply = json_reply({**body, "request_id": _request_id()}, status_of(error))
     reply.headers.extend(dict(headers or {}))
     return reply

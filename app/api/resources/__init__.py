@@ -2,7 +2,7 @@
 
 from flask_smorest import Blueprint
 
-from . import accuracy, gpus, health, memory, models, options, performance, recommend, v1
+from . import accuracy, gpus, health, memory, metrics, models, options, performance, recommend, v1
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     health.blueprint,
@@ -14,4 +14,5 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     recommend.blueprint,
     v1.blueprint,
     accuracy.blueprint,
+    metrics.blueprint,
 )
