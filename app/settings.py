@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 
 class Setting(NamedTuple):
@@ -84,6 +85,36 @@ def _port(text: str) -> int:
     return number
 
 
+def _hub(text: str) -> str:
+    """The kind of hub."""
+    if text not in ("huggingface", "modelscope"):
+        raise ValueError("neither huggingface nor modelscope")
+    return text
+
+
+def _address(text: str) -> str:
+    """The address of a web server, without a trailing slash.
+
+    >>> _address("https://hub.example/mirror/")
+    'https://hub.example/mirror'
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an address of http or https")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("more than a server and a path")
+    return text.rstrip("/")
+
+
+def _proxy(text: str) -> str | None:
+    """The address of a proxy, or None."""
+    if not text:
+        return None
+    if urlsplit(text).scheme != "http" or urlsplit(text).port is None:
+        raise ValueError("not http://host:port")
+    return _address(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings as values. Each line: variable, default, what it does [and how it is read]."""
@@ -107,7 +138,11 @@ class Settings:
         "LLM_ESTIMATE_DATA", "data", "folder of the store, where `DATABASE_URL` names no other", Path
     )
     database_url: str | None = _setting(
-        "DATABASE_URL", "", "`postgresql://…`, shared by replicas, or `sqlite:///path`", _optional, secret=True
+        "DATABASE_URL",
+        "",
+        "`postgresql://…`, shared by replicas, or `sqlite:///path`",
+        _optional,
+        secret=True,
     )
     access_log: bool = _setting(
         "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch
@@ -130,13 +165,40 @@ class Settings:
     proxies: int = _setting(
         "LLM_ESTIMATE_PROXIES", "0", "reverse proxies in front whose `X-Forwarded-For` is believed", _count
     )
+    hub: str = _setting(
+        "LLM_ESTIMATE_HUB", "huggingface", "hub that registers models by id, or `modelscope`", _hub
+    )
     hub_endpoint: str = _setting(
-        "HF_ENDPOINT", "https://huggingface.co", "the hub that registers models by id"
+        "HF_ENDPOINT", "https://huggingface.co", "address of the hub, or of a mirror", _address
     )
     hub_token: str | None = _setting(
         "HF_TOKEN", "", "token for gated repositories of the hub", _optional, secret=True
     )
-    hub_offline: bool = _setting("HF_HUB_OFFLINE", "false", "true never asks the hub", _switch)
+    modelscope_endpoint: str = _setting(
+        "MODELSCOPE_ENDPOINT", "https://www.modelscope.cn", "address of ModelScope", _address
+    )
+    modelscope_token: str | None = _setting(
+        "MODELSCOPE_API_TOKEN", "", "token for private repositories of ModelScope", _optional, secret=True
+    )
+    hub_offline: bool = _setting("HF_HUB_OFFLINE", "false", "true never asks a hub", _switch)
+    hub_private: bool = _setting(
+        "LLM_ESTIMATE_HUB_PRIVATE",
+        "false",
+        "whether the hub's name may have an address of a private network",
+        _switch,
+    )
+    hub_download_hosts: tuple[str, ...] = _setting(
+        "LLM_ESTIMATE_HUB_DOWNLOAD_HOSTS",
+        "",
+        "more hosts to which the hub may redirect, comma separated",
+        _names,
+    )
+    hub_proxy: str | None = _setting(
+        "LLM_ESTIMATE_HUB_PROXY", "", "`http://host:port` through which an https hub is asked", _proxy
+    )
+    hub_authorities: str | None = _setting(
+        "SSL_CERT_FILE", "", "certificate authorities that the hub is checked against, a file", _optional
+    )
 
 
 SETTINGS: Final = tuple(Setting(each.name, **each.metadata) for each in fields(Settings))
@@ -160,7 +222,7 @@ def _read(setting: Setting, source: Mapping[str, str]) -> Any:
     try:
         return setting.read(text)
     except ValueError as error:
-        shown = "…" if setting.secret else repr(text)
+        shown = "…" if setting.secret or "@" in text else repr(text)
         raise ValueError(f"{setting.variable}={shown}: {error}") from error
 
 

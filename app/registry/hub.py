@@ -1,57 +1,78 @@
 """The hub: a repository's config.json and the headers of its safetensors files, never the weights.
 
-This and `transfer` are the only parts of the project that talk to the network, and only when a model is
-registered. Format of the header: https://huggingface.co/docs/safetensors/index#format
+This and what it stands on (`transfer`, `connection`, `addresses`) are the only parts of the project that talk
+to the network, and only when a model is registered.
 """
 
-import json
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ..errors import HubError, HubNotFound, InvalidRequest, Problem
 from ..messages import Message
+from ..settings import Settings
+from .addresses import Addresses, Resolver, system_resolver
+from .connection import Route
 from .models import ModelEntry
-from .transfer import DOWNLOAD_HOSTS, Limits, Transfer
+from .safetensors import (
+    LENGTH_BYTES,
+    BrokenHeader,
+    StoredTensor,
+    header_length,
+    json_object,
+    stored_tensors,
+)
+from .transfer import Limits, Transfer
 
-ENDPOINT: Final = "https://huggingface.co"
 MIB: Final = 2**20
 MOST_CONFIG: Final = 4 * MIB  # [bytes]
-MOST_INDEX: Final = 64 * MIB
-MOST_HEADER: Final = 32 * MIB
+MOST_INDEX: Final = 32 * MIB
+MOST_HEADER: Final = 16 * MIB
 MOST_FILES: Final = 1000
-MOST_TENSORS: Final = 1_000_000
+MOST_TENSORS: Final = 1_000_000  # of one repository
 _FIRST_READ: Final = 128 * 1024  # most headers fit, so most files need one request
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 4
 
 _PART: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _REPO: Final = re.compile(rf"{_PART}(/{_PART})?")
 _REVISION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 _SHARD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*\.safetensors")
 
-# Bits of one element. F4, F6 and F8 forms as safetensors 0.6 names them.
-_BITS: Final = {
-    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
-    "BOOL": 8, "U8": 8, "I8": 8,
-    "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
-    "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
-    "U32": 32, "I32": 32, "F32": 32,
-    "U64": 64, "I64": 64, "F64": 64, "C64": 64,
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """A tensor as its file has it: data type, shape, size [bytes]."""
+class HubKind:
+    """How a hub names the files of its repositories, and from where it serves the large ones."""
 
-    dtype: str
-    shape: tuple[int, ...]
-    bytes: int
+    name: str
+    prefix: str  # before a repository's id in an address
+    revision: str  # that is meant where none is given
+    download_hosts: tuple[str, ...]
+
+
+# Hosts as in "Downloading behind a proxy or firewall" of the hub's own documentation, models-downloading.
+HUGGING_FACE: Final = HubKind(
+    "huggingface",
+    "",
+    "main",
+    (
+        "*.cdn.hf.co",
+        "cas-bridge.xethub.hf.co",
+        "cdn-lfs.hf.co",
+        "cdn-lfs-us-1.hf.co",
+        "cdn-lfs-eu-1.hf.co",
+        "cdn-lfs.huggingface.co",
+        "cdn-lfs-us-1.huggingface.co",
+        "cdn-lfs-eu-1.huggingface.co",
+    ),
+)
+MODELSCOPE: Final = HubKind(
+    "modelscope", "models/", "master", ("cdn-lfs-cn-1.modelscope.cn", "cdn-lfs-cn-2.modelscope.cn")
+)
+KINDS: Final[Mapping[str, HubKind]] = {kind.name: kind for kind in (HUGGING_FACE, MODELSCOPE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,7 @@ class HubModel:
     revision: str
     config: Mapping[str, Any]
     tensors: Mapping[str, StoredTensor] | None = None
+    hub: str = "hub"
 
     def entry(self, name: str | None = None) -> ModelEntry:
         """The model to register, under the repository's own name unless another is given."""
@@ -69,7 +91,7 @@ class HubModel:
         if self.tensors is not None:
             meta["checkpoint_bytes"] = sum(each.bytes for each in self.tensors.values())
             meta["checkpoint_elements"] = self.elements()
-        source = f"hub, revision {self.revision}"
+        source = f"{self.hub}, revision {self.revision}"
         own_name = name or self.repo_id.rsplit("/", 1)[-1]
         return ModelEntry(own_name, self.repo_id, self.config, meta, source=source, builtin=False)
 
@@ -85,31 +107,51 @@ class HubModel:
 class HubClient:
     """Reads repositories of one hub."""
 
-    endpoint: str = ENDPOINT
-    token: str | None = None
+    endpoint: str
+    token: str | None = field(default=None, repr=False)
     offline: bool = False
-    download_hosts: tuple[str, ...] = DOWNLOAD_HOSTS
+    kind: HubKind = HUGGING_FACE
+    download_hosts: tuple[str, ...] = ()  # beside those of the kind
+    route: Route = field(default_factory=Route)
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
-    def from_environment(cls) -> "HubClient":
-        """As `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` say at this moment."""
-        offline = os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
-        return cls(os.environ.get("HF_ENDPOINT") or ENDPOINT, os.environ.get("HF_TOKEN") or None, offline)
+    def from_settings(cls, settings: Settings, resolver: Resolver = system_resolver) -> "HubClient":
+        """The hub that the settings name."""
+        kind = KINDS[settings.hub]
+        own = kind is MODELSCOPE
+        endpoint = settings.modelscope_endpoint if own else settings.hub_endpoint
+        token = settings.modelscope_token if own else settings.hub_token
+        more = settings.hub_download_hosts
+        addresses = _addresses(endpoint, more, settings.hub_private, resolver)
+        route = Route(addresses, settings.hub_authorities, settings.hub_proxy)
+        return cls(endpoint, token, settings.hub_offline, kind, more, route)
 
     def model(self, repo_id: str, revision: str | None = None) -> HubModel:
         """A repository's configuration and tensors; raises `InvalidRequest`, `HubError` and its kinds."""
-        place = _Place(self._transfer(), *_checked(repo_id, revision or "main"))
+        place = self._place(repo_id, revision)
         config = place.json("config.json", MOST_CONFIG)
-        return HubModel(repo_id, place.revision, config, place.tensors())
+        source = "hub" if self.kind is HUGGING_FACE else self.kind.name
+        return HubModel(repo_id, place.revision, config, place.tensors(), source)
 
     def config(self, repo_id: str, revision: str | None = None) -> dict[str, Any]:
         """A repository's config.json alone."""
-        place = _Place(self._transfer(), *_checked(repo_id, revision or "main"))
-        return place.json("config.json", MOST_CONFIG)
+        return self._place(repo_id, revision).json("config.json", MOST_CONFIG)
 
-    def _transfer(self) -> Transfer:
-        return Transfer(self.endpoint, self.token, self.offline, self.download_hosts, self.limits)
+    def _place(self, repo_id: str, revision: str | None) -> "_Place":
+        hosts = (*self.kind.download_hosts, *self.download_hosts)
+        transfer = Transfer(self.endpoint, self.token, self.offline, hosts, self.limits, self.route)
+        return _Place(transfer, self.kind.prefix, *_checked(repo_id, revision or self.kind.revision))
+
+
+def _addresses(endpoint: str, hosts: tuple[str, ...], may_be_private: bool, resolver: Resolver) -> Addresses:
+    """Inside the own network only what the settings name, and only where they say that it is there.
+
+    An endpoint written as an address, or as localhost, says so itself.
+    """
+    home = (urlsplit(endpoint).hostname or "").rstrip(".")
+    private = {home, *hosts} if may_be_private else {home} & {"localhost"}
+    return Addresses(frozenset(private), resolver)
 
 
 def _checked(repo_id: str, revision: str) -> tuple[str, str]:
@@ -127,28 +169,39 @@ class _Place:
     """One revision of one repository."""
 
     transfer: Transfer
+    prefix: str
     repo_id: str
     revision: str
 
     def path(self, file: str) -> str:
-        return f"{self.repo_id}/resolve/{quote(self.revision, safe='')}/{file}"
+        return f"{self.prefix}{self.repo_id}/resolve/{quote(self.revision, safe='')}/{file}"
 
     def json(self, file: str, limit: int) -> dict[str, Any]:
         path = self.path(file)
-        return _object(self.transfer.get(path, limit), Message("hub_not_json", {"path": path}))
+        body = self.transfer.get(path, limit)
+        try:
+            return json_object(body)
+        except BrokenHeader as error:
+            raise HubError(Message("hub_not_json", {"path": path})) from error
 
     def tensors(self) -> dict[str, StoredTensor] | None:
         """All tensors of the one file, or of those that the index names; None where there is neither."""
         try:
-            return dict(self.header("model.safetensors"))
+            return self.header("model.safetensors")
         except HubNotFound:
             pass
         try:
             files = self.shards()
         except HubNotFound:
             return None
+        found: dict[str, StoredTensor] = {}
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return {name: tensor for header in pool.map(self.header, files) for name, tensor in header}
+            for header in pool.map(self.header, files):
+                found |= header
+                if len(found) > MOST_TENSORS:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise HubError(Message("hub_bad_header", {"path": self.path(files[0])}))
+        return found
 
     def shards(self) -> list[str]:
         """The files that the index names."""
@@ -165,48 +218,18 @@ class _Place:
                 raise HubError(Message("hub_bad_header", {"path": self.path(file)}))
         return files
 
-    def header(self, file: str) -> list[tuple[str, StoredTensor]]:
+    def header(self, file: str) -> dict[str, StoredTensor]:
         """The tensors of one file: 8 bytes of length, then a JSON object of that length."""
         path = self.path(file)
-        broken = Message("hub_bad_header", {"path": path})
         start = self.transfer.get(path, _FIRST_READ, (0, _FIRST_READ - 1))
-        if len(start) < 8:
-            raise HubError(broken)
-        length = int.from_bytes(start[:8], "little")
-        if length > MOST_HEADER:
-            raise HubError(Message("hub_too_large", {"path": path, "limit": MOST_HEADER}))
-        if length + 8 > len(start):
-            start += self.transfer.get(path, MOST_HEADER, (len(start), length + 7))
-        if len(start) < length + 8:
-            raise HubError(Message("hub_cut_short", {"path": path}))
-        content = _object(start[8 : length + 8], broken)
-        if len(content) > MOST_TENSORS:
-            raise HubError(broken)
-        return list(_stored(content, broken))
-
-
-def _stored(header: Mapping[str, Any], broken: Message) -> Iterator[tuple[str, StoredTensor]]:
-    """The tensors of a header, each of the size that its type and shape give."""
-    for name, value in header.items():
-        if name == "__metadata__":
-            continue
         try:
-            shape = tuple(value["shape"])
-            begin, end = value["data_offsets"]
-            size = prod(shape) * _BITS[value["dtype"]] // 8
-        except (TypeError, KeyError, ValueError) as error:
-            raise HubError(broken) from error
-        if not all(type(each) is int and each >= 0 for each in (*shape, begin, end)) or end - begin != size:
-            raise HubError(broken)
-        yield name, StoredTensor(value["dtype"], shape, size)
-
-
-def _object(body: bytes, broken: Message) -> dict[str, Any]:
-    """A JSON object; a published `Infinity` or `NaN` reads as null, which is what strict JSON has for it."""
-    try:
-        content = json.loads(body, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
-        raise HubError(broken) from error
-    if not isinstance(content, dict):
-        raise HubError(broken)
-    return content
+            end = LENGTH_BYTES + header_length(start)
+            if end > MOST_HEADER:
+                raise HubError(Message("hub_too_large", {"path": path, "limit": MOST_HEADER}))
+            if end > len(start):
+                start += self.transfer.get(path, MOST_HEADER, (len(start), end - 1))
+            if len(start) < end:
+                raise HubError(Message("hub_cut_short", {"path": path}))
+            return stored_tensors(start[LENGTH_BYTES:end])
+        except BrokenHeader as error:
+            raise HubError(Message("hub_bad_header", {"path": path})) from error

@@ -48,8 +48,7 @@ class Service:
     def _hub(self) -> "HubClient":
         from ..registry.hub import HubClient
 
-        settings = self._settings
-        return HubClient(settings.hub_endpoint, settings.hub_token, settings.hub_offline)
+        return HubClient.from_settings(self._settings)
 
     def memory(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/memory/inference` or `/training`; raises `DomainError`."""
