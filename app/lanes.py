@@ -22,6 +22,15 @@ def numpy() -> Any:
     return np
 
 
+def is_array(x: object) -> bool:
+    """Whether it is an array of numbers.
+
+    >>> is_array(3)
+    False
+    """
+    return not isinstance(x, int | float)
+
+
 def least(a: N, b: N) -> N:
     """The smaller of two.
 
@@ -122,4 +131,17 @@ def entry(table: Sequence[int], place: int) -> int:
         return table[place]
     except TypeError:
         found: int = numpy().take(table, place)
+        return found
+
+
+def choose(condition: bool, a: N, b: N) -> N:
+    """`a` where the condition holds, else `b`.
+
+    >>> choose(2 > 1, 10, 20)
+    10
+    """
+    try:
+        return a if condition else b
+    except ValueError:
+        found: N = numpy().where(condition, a, b)
         return found

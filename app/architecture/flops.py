@@ -6,6 +6,7 @@ unless `causal` is asked for.
 
 from collections.abc import Iterable
 
+from ..lanes import least, most
 from .extents import Extents
 from .operations import Attention, Convolution, Experts, Index, Linear, Operation, Product, Scan
 from .recurrences import scan_flops
@@ -92,7 +93,7 @@ def causal_pairs(length: int, keys: int, window: int | None = None) -> int:
     >>> causal_pairs(4, 4), causal_pairs(4, 4, 2), causal_pairs(1, 10)
     (10, 7, 10)
     """
-    reach = min(window or keys, keys)
+    reach = least(window, keys) if window else keys
     first = keys - length + 1  # keys that the first query sees
-    growing = max(0, min(length, reach - first + 1))
+    growing = most(0, least(length, reach - first + 1))
     return growing * (2 * first + growing - 1) // 2 + (length - growing) * reach

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..lanes import most, some
 from .estimate import OperationTime
 from .operations import Work
 from .roofline import Step, cost
@@ -24,16 +25,16 @@ def phases(setup: Setup, held: float) -> tuple[Phase, ...]:
     """What one place's sequences go through, `held` of them at a time: prompts, then tokens."""
     rates, engine = setup.engine.rates, setup.engine
     tokens = held * setup.prompt
-    chunks = max(1.0, tokens / engine.budget)
+    chunks = most(1.0, tokens / engine.budget) * (setup.prompt > 0)
     steps = (setup.output - 1) / engine.accepted
     found = []
-    if setup.prompt:
-        read = Step(prompts=held / chunks, length=setup.prompt, history=setup.cached)
+    if some(setup.prompt):
+        read = Step(prompts=held / most(chunks, 1.0), length=setup.prompt, history=setup.cached)
         found.append(Phase("prefill", read, chunks, rates.chunk))
-    if steps:
+    if some(steps):
         decode = Step(held, setup.context, engine.drafted)
         alone = engine.seconds(decode)
-        found.append(Phase("decode", decode, steps, max(0.0, engine.decode(held, setup.context) - alone)))
+        found.append(Phase("decode", decode, steps, most(0.0, engine.decode(held, setup.context) - alone)))
     return tuple(found)
 
 

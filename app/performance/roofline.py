@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..architecture.flops import causal_pairs
+from ..lanes import least, most, some, whole
 from .operations import Work
 
 BOUNDS: Final = ("compute", "memory_bandwidth", "interconnect", "overhead")
+TINY: Final = 1e-300  # seconds
 SHARPNESS: Final = 3  # of the smooth maximum: how soon the smaller of both times stops to count
 SHORT_PROMPT: Final = 1700  # tokens at which prefill attention reaches half its best rate (kernel tables)
 
@@ -129,9 +131,13 @@ class Cost:
     @property
     def bound(self) -> str:
         """What the operation waits for."""
-        if self.network > max(self.compute, self.memory):
-            return "interconnect"
-        return "compute" if self.compute > self.memory else "memory_bandwidth"
+        return BOUNDS[self.place]
+
+    @property
+    def place(self) -> int:
+        """The same as a place in `BOUNDS`."""
+        waits = self.network > most(self.compute, self.memory)
+        return (self.compute <= self.memory) * (1 - waits) + 2 * waits
 
 
 def smooth_max(a: float, b: float) -> float:
@@ -140,10 +146,14 @@ def smooth_max(a: float, b: float) -> float:
     >>> smooth_max(0.0, 2.0), round(smooth_max(1.0, 1.0), 3)
     (2.0, 1.26)
     """
-    large, small = (a, b) if a > b else (b, a)
-    if small <= 0.0:
-        return large
-    return float(large * (1 + (small / large) ** SHARPNESS) ** (1 / SHARPNESS))
+    try:
+        large, small = (a, b) if a > b else (b, a)
+        if small <= 0.0:
+            return large
+    except ValueError:  # arrays
+        large, small = most(a, b), least(a, b)
+    found: float = large * (1 + (small / most(large, TINY)) ** SHARPNESS) ** (1 / SHARPNESS)
+    return found
 
 
 def distinct(experts: int, top_k: int, tokens: float, skew: float = 0.0) -> float:
@@ -154,14 +164,14 @@ def distinct(experts: int, top_k: int, tokens: float, skew: float = 0.0) -> floa
     >>> round(distinct(128, 8, 1)), round(distinct(128, 8, 16)), round(distinct(128, 8, 1000))
     (8, 82, 128)
     """
-    if tokens <= 1:
-        return top_k * tokens
+    apart = top_k * tokens  # of less than one token a share
     if not skew:
-        return float(experts * (1 - (1 - top_k / experts) ** tokens))
+        together: float = experts * (1 - (1 - top_k / experts) ** tokens)
+        return least(apart, together)
     weights = [rank**-skew for rank in range(1, experts + 1)]
     share = top_k / sum(weights)
     reached: float = sum(1 - (1 - min(1.0, share * w)) ** tokens for w in weights)
-    return max(float(top_k), reached)
+    return least(apart, most(float(top_k), reached))
 
 
 def cost(work: Work, step: Step, rates: Rates, skew: float = 0.0) -> Cost:
@@ -191,7 +201,7 @@ def _sent(work: Work, step: Step, rates: Rates, link: float) -> Cost:
 def _matrix(work: Work, step: Step, rates: Rates) -> Cost:
     rows = step.logits if work.logits else step.tokens
     flops = rows * work.row_flops
-    size = work.weight_bytes if rows else 0.0
+    size = work.weight_bytes if some(rows) else 0.0
     compute = flops / rates.products(work.bits)
     return Cost(flops, size, 0.0, compute, size / rates.bandwidth(work.bits), 0.0)
 
@@ -206,15 +216,15 @@ def _experts(work: Work, step: Step, rates: Rates, skew: float) -> Cost:
 
 def _attention(work: Work, step: Step, rates: Rates) -> Cost:
     reach = work.reach
-    seen = min(step.context, reach) if reach else step.context
+    seen = least(step.context, reach) if reach else step.context
     size = step.decoding * seen * work.cache_bytes
     wasted = step.decoding * seen * (work.repeated_bytes - work.cache_bytes) * rates.repeated
     flops = step.decoded * seen * work.latent_flops
     compute = flops / rates.flops
     memory = (size + wasted) / rates.cache_bandwidth
-    if step.decoding:
+    if some(step.decoding):
         memory += seen * rates.serial * work.count
-    if step.prompts:
+    if some(step.prompts):
         pairs = step.prompts * prompt_pairs(step.length, step.history, reach)
         seen = step.length + step.history
         long = seen / (seen + rates.short_prompt)
@@ -227,7 +237,7 @@ def prompt_pairs(length: float, history: float, reach: int) -> float:
     """Queries x keys of the last `length` of `history` + `length` positions under a causal mask."""
     if not reach:
         return length * (history + (length + 1) / 2)
-    return float(causal_pairs(round(length), round(history + length), reach))
+    return 1.0 * causal_pairs(whole(length), whole(history + length), reach)
 
 
 def _scan(work: Work, step: Step, rates: Rates) -> Cost:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil
 from typing import Final
 
 from ..architecture.operations import Attention
 from ..errors import NotSupportedYet, Problem, invalid
 from ..hardware import Accelerator
+from ..lanes import choose, least, most, some, up, whole
 from ..memory.estimate import Estimate
 from ..memory.inference import estimate_inference
 from ..memory.requests import InferenceRequest
@@ -99,8 +99,8 @@ def set_up(request: PerformanceRequest) -> Setup:
     deployment = deploy(serving)
     memory = estimate_inference(serving)
     engine, basis, ask = _engine(request, deployment, gpu)
-    room, fits = _room(deployment, request)
-    cached = round(request.input_length * request.prefix_hit_rate)
+    room, fits = _room(deployment, request.input_length, request.output_length)
+    cached = whole(request.input_length * request.prefix_hit_rate)
     warnings.extend(_said(basis, gpu, request.serving.backend))
     if architecture.kind == "image_text":
         warnings.append(Message("speed_text_only"))
@@ -118,6 +118,31 @@ def set_up(request: PerformanceRequest) -> Setup:
         request.input_length - cached,
         cached,
         tuple(warnings),
+    )
+
+
+def at(setup: Setup, batch_size: int, read: int, written: int) -> Setup:
+    """The same replicas asked for other sequences and lengths, of which all may be arrays.
+
+    `memory` stays that of the first question.
+    """
+    request = replace(setup.request, input_length=read, output_length=written)
+    deployment = setup.deployment.at(batch_size, read + written)
+    engine = setup.engine
+    if setup.request.serving.backend not in LLAMA_CPP:
+        engine = replace(engine, budget=_budget(deployment))
+    room, fits = _room(deployment, read, written)
+    cached = whole(read * request.prefix_hit_rate)
+    return replace(
+        setup,
+        request=request,
+        deployment=deployment,
+        engine=engine,
+        batch=deployment.batch,
+        room=room,
+        fits=fits,
+        prompt=read - cached,
+        cached=cached,
     )
 
 
@@ -216,9 +241,14 @@ def _of_place(
 ) -> Engine:
     element = deployment.kv_element
     made = tuple(StageWork(s.count, totals(stored, layout, s, element), stage_layers(s)) for s in stages)
-    budget = deployment.parameters().get("max_num_batched_tokens") or DEFAULT_BUDGET
     handover = 2.0 * stored.architecture.hidden_size
-    return Engine(made, rates, int(budget), handover, request.expert_skew)
+    return Engine(made, rates, _budget(deployment), handover, request.expert_skew)
+
+
+def _budget(deployment: Deployment) -> int:
+    """Most tokens of a step."""
+    found: int | None = deployment.parameters().get("max_num_batched_tokens")
+    return DEFAULT_BUDGET if found is None else found
 
 
 @lru_cache(maxsize=4096)
@@ -227,14 +257,15 @@ def stage_layers(stage: Stage) -> int:
     return sum(places for section, places in stage.sections if section.component in BLOCKS)
 
 
-def _room(deployment: Deployment, request: PerformanceRequest) -> tuple[int, bool]:
-    """Sequences that run at once, and whether even one fits.
+def _room(deployment: Deployment, read: int, written: int) -> tuple[int, bool]:
+    """Sequences of such lengths that run at once, and whether even one fits.
 
     Lengths differ along a batch: the cache is as full as if each had written four fifths of its answer.
     """
-    length = ceil(request.input_length + MEAN_FILL * request.output_length)
-    if deployment.slack(1, min(length, deployment.length)) < 0:
+    length = up(read + MEAN_FILL * written)
+    fits = deployment.slack(1, least(length, deployment.length)) >= 0
+    if not some(fits):
         return UNBOUNDED, False
-    held = largest(lambda batch: deployment.slack(batch, length), max(1, deployment.largest_batch()))
+    held = largest(lambda batch: deployment.slack(batch, length), most(1, deployment.largest_batch()))
     scheduled = deployment.parameters().get("max_num_seqs") or UNBOUNDED
-    return max(1, min(held, int(scheduled))), True
+    return choose(fits, most(1, least(held, int(scheduled))), UNBOUNDED), fits

@@ -5,6 +5,7 @@ runs at once follow in waves; a wave starts as places become free, so waves are 
 Where lengths vary, the longest answer of the batch is written nearly alone at its end.
 """
 
+from ..lanes import least, some
 from .estimate import Flow
 from .setup import Setup
 from .tails import gamma_quantile
@@ -12,12 +13,12 @@ from .tails import gamma_quantile
 
 def together(setup: Setup, batch: int | None = None) -> Flow:
     """Latency of `batch` [the request's own] sequences in one replica, throughput of the deployment."""
-    engine, asked = setup.engine, batch or setup.batch
-    held = min(asked, setup.room)
+    engine, asked = setup.engine, setup.batch if batch is None else batch
+    held = least(asked, setup.room)
     waves = asked / held
     read = engine.prefill(held, setup.prompt, setup.cached)
     steps = setup.output - 1
-    token = engine.token(held, setup.context) if steps else 0.0
+    token = engine.token(held, setup.context) * (steps > 0) if some(steps) else 0.0
     whole = waves * (read + steps * token) + engine.rates.start + drain(setup, asked) * steps
     ttft = whole - steps * token  # of the batch's last sequence, so that the sum holds
     return Flow(

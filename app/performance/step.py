@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import ceil
 
+from ..lanes import least, most, some, up
 from .operations import Work
 from .roofline import BOUNDS, Cost, Rates, Step, cost, smooth_max
 
@@ -54,7 +54,7 @@ class Engine:
     def decode(self, sequences: float, context: float) -> float:
         """Seconds of one decode step; a pipeline holds its share of the sequences in each stage."""
         held = sequences / self.depth
-        step = Step(max(held, min(sequences, 1.0)), context, self.drafted)
+        step = Step(most(held, least(sequences, 1.0)), context, self.drafted)
         rates = self.rates
         alone = self.seconds(step) + rates.step + rates.sequence * sequences
         if self.draft is not None:
@@ -67,17 +67,17 @@ class Engine:
 
     def prefill(self, prompts: float, length: float, history: float = 0.0) -> float:
         """Seconds until `prompts` of `length` new tokens are read, in chunks of the token budget."""
-        if not length:
+        if not some(length):
             return 0.0
-        chunks = max(1, ceil(prompts * length / self.budget))
+        chunks = most(1, up(prompts * length / self.budget))
         flow = 1.0
         if self.depth > 1:
-            pieces = max(chunks, min(prompts, self.depth))
+            pieces = most(chunks, least(prompts, self.depth))
             side_by_side = (pieces + self.depth - 1) / (pieces * self.depth)
             flow = self.turns + (1 - self.turns) * side_by_side
         # Pairs of query and key are linear in prompts, so shares of prompts stand for pieces of them.
         piece = Step(prompts=prompts / chunks, length=length, history=history)
-        return chunks * (flow * self.seconds(piece) + self.rates.chunk)
+        return (length > 0) * chunks * (flow * self.seconds(piece) + self.rates.chunk)
 
     def marginal(self, sequences: float, context: float, length: float, history: float = 0.0) -> float:
         """Seconds that one prompt of `length` adds to the steps of `sequences` decoding ones."""
@@ -117,7 +117,9 @@ class Tally:
         self.bytes += times * found.bytes
         self.sent += times * found.sent
         self.compute_limit += times * found.flops / peak
-        self.times[found.bound] += times * found.seconds
+        seconds, place = times * found.seconds, found.place
+        for index, bound in enumerate(BOUNDS[:3]):  # launches are counted by themselves
+            self.times[bound] += seconds * (place == index)
 
     @property
     def bottleneck(self) -> str:

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any, ClassVar, Final, Self
 
 from ...errors import invalid
-from ...lanes import least, whole
+from ...lanes import least, most, whole
 from ...messages import Message
 from ...parallelism import Deal, Layout, Stage, balanced
 from ..activations import Widths, widths
@@ -314,7 +314,7 @@ class Deployment(ABC):
     def _guess(self, batch: int) -> int:
         stage = self.stages[0]
         one = self.cache_bytes(stage, batch, self.length)
-        return max(1, self.room(stage, batch, self.length) // max(1, one))
+        return most(1, self.room(stage, batch, self.length) // most(1, one))
 
     def check(self) -> None:  # noqa: B027 - most runtimes have nothing to add
         """Warn of what the answer cannot show."""

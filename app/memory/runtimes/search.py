@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+from ...lanes import choose, is_array, least, most, some
+
 MOST: Final = 2**27
 SECANTS: Final = 6  # needs are nearly linear: this many steps land beside the answer
 
@@ -13,6 +15,8 @@ def largest(slack: Callable[[int], float], guess: int) -> int:
     >>> largest(lambda n: 170 - n * n, 9)
     13
     """
+    if is_array(guess):
+        return _largest_of_each(slack)
     at, room = min(max(guess, 1), MOST), 0.0
     if slack(at) >= 0 and (at == MOST or slack(at + 1) < 0):
         return at
@@ -30,6 +34,20 @@ def largest(slack: Callable[[int], float], guess: int) -> int:
         if high - low <= 1:
             return low
     return _between(slack, low, high)
+
+
+def _largest_of_each(slack: Callable[[int], float]) -> int:
+    """The same for an array of questions: doubling, then halves; no try is more than twice the answer."""
+    low, high = 0, 1
+    while some(grows := (slack(high) >= 0) & (high < MOST)):
+        low, high = choose(grows, high, low), choose(grows, least(2 * high, MOST), high)
+    reached = slack(high) >= 0
+    low, high = choose(reached, high, low), choose(reached, high + 1, high)
+    while some(high - low > 1):
+        middle = most((low + high) // 2, 1)
+        holds = slack(middle) >= 0
+        low, high = choose(holds, most(low, middle), low), choose(holds, high, least(high, middle))
+    return low
 
 
 def _between(slack: Callable[[int], float], low: int, high: int) -> int:
