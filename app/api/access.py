@@ -24,7 +24,8 @@ R = TypeVar("R")
 
 # What answers without a token even where reading needs one: health, pages that hold no data, and the metrics,
 # which look for themselves.
-_OPEN_BLUEPRINTS: Final = frozenset({"health", "page", "pages", "api-docs", "metrics"})
+_OPEN_BLUEPRINTS: Final = frozenset({"health", "web", "pages", "api-docs", "metrics"})
+_FORWARDED: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")  # by proxies
 
 
 class Unauthorized(DomainError):
@@ -64,6 +65,15 @@ def _identify(settings: Settings, tokens: Tokens) -> Identity:
     if settings.require_token:
         return Identity(None, frozenset())
     return Identity(None, frozenset(SCOPES if _open_to_all(settings) else ("read",)))
+
+
+def may_read() -> bool:
+    """Whether this request may see what needs reading; for pages that have something to show without."""
+    try:
+        check("read")
+    except DomainError:
+        return False
+    return True
 
 
 def check(scope: Scope) -> None:
@@ -128,11 +138,24 @@ def is_loopback(host: str) -> bool:
 
 
 def _open_to_all(settings: Settings) -> bool:
-    """Bound to loopback by the setting, by the server's own socket, and addressed as such.
+    """Bound to loopback by the setting, by the server's own socket, and asked from this machine as such.
 
-    The socket tells when another server was started on a wider address; the Host header tells a page of
-    another site that has its name point here, and a proxy that serves the world.
+    The socket tells when another server was started on a wider address. The Host header tells a page of
+    another site that has its name point here; Origin tells one that asks outright. A proxy in front serves
+    the world, and may pass on any Host: its own headers, or the setting that counts proxies, tell of it.
     """
     asked = urlsplit(f"//{request.host}").hostname or ""
     bound = request.environ.get("SERVER_NAME", "")
-    return is_loopback(settings.host) and is_loopback(bound) and is_loopback(asked)
+    is_local = is_loopback(settings.host) and is_loopback(bound) and is_loopback(asked)
+    return is_local and not settings.proxies and not _is_forwarded() and not _is_of_another_site(settings)
+
+
+def _is_forwarded() -> bool:
+    return any(name in request.headers for name in _FORWARDED)
+
+
+def _is_of_another_site(settings: Settings) -> bool:
+    origin = request.headers.get("Origin")
+    return (
+        origin is not None and urlsplit(origin).netloc != request.host and origin not in settings.cors_origins
+    )

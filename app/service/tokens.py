@@ -75,7 +75,7 @@ class Tokens:
     def __init__(
         self,
         environment: str | None,
-        store: Callable[[], TokenStore] | None = None,
+        store: Callable[[], TokenStore | None] = lambda: None,
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -88,15 +88,15 @@ class Tokens:
 
     @property
     def any(self) -> bool:
-        """Whether there is a place that a token could come from."""
-        return self._environment is not None or self._store is not None
+        """Whether there may be a token at all."""
+        return self._environment is not None or self._store() is not None
 
     def find(self, token: str) -> Grant | None:
         """What a token allows, or None where it is not known, expired or revoked; raises `StoreDown`."""
         given = token.encode(errors="surrogatepass")
         if self._environment is not None and hmac.compare_digest(given, self._environment.encode()):
             return Grant(ENVIRONMENT, frozenset(SCOPES))
-        if self._store is None or not token.startswith(_PREFIX):
+        if not token.startswith(_PREFIX):
             return None
         hashed = hash_of(token)
         found = self._look_up(hashed)
@@ -111,7 +111,8 @@ class Tokens:
             seen, found = self._kept.get(hashed, (now - KEPT_SECONDS, None))
         if now - seen < KEPT_SECONDS:
             return found
-        found = self._store().by_hash(hashed) if self._store else None
+        store = self._store()
+        found = None if store is None else store.by_hash(hashed)
         with self._lock:
             self._kept[hashed] = (now, found)
             self._kept.move_to_end(hashed)

@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 
 from flask import Blueprint, Response, current_app, render_template, request
 
+from ..api.access import may_read
 from ..api.replies import language as accepted_language
 from ..messages import LANGUAGES, Language
 from ..service import Service
@@ -28,7 +29,8 @@ blueprint = Blueprint("web", __name__, template_folder="templates")
 def shell() -> Response:
     """The page, in the reader's language, with the answer to what its address asks."""
     reader = _language()
-    first = first_answer(_service(), request.args.to_dict(), reader)
+    asked = request.args.to_dict() if may_read() else {}
+    first = first_answer(_service(), asked, reader)
     html = render_template("page.html", **_context(reader, first)).encode()
     answer = files.reply(html, files.pack(html, 5), "text/html; charset=utf-8", _ASK_EACH_TIME)
     answer.headers["Content-Security-Policy"] = POLICY
