@@ -8,8 +8,10 @@ before, PEFT takes the older names and means the stacked tensors (`utils/transfo
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .operations import Convolution, Embedding, Linear, Operation, Parameter
 from .sections import Section
@@ -60,8 +62,7 @@ STACKED: Final[Mapping[str, Mapping[str, str]]] = dict.fromkeys(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One distinct module that adapters attach to, and at how many places."""
 
     section: Section
@@ -151,8 +152,7 @@ def stacked_size(parameter: Parameter, rank: int) -> int:
     return rank * (rows + columns) * (stack[0] if stack else 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """What a choice names: modules, and stacked tensors by name with how many older names mean each
     (a tensor that two names mean has twice the rank)."""
 

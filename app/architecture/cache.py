@@ -5,8 +5,9 @@ byte; `compact` is what serving runtimes need at least. They differ in windows: 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from .operations import Attention, Convolution, KeyValueCache, Scan, State
 from .sections import Section
@@ -24,8 +25,7 @@ ELEMENT_BYTES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CacheLayer:
+class CacheLayer(Struct, frozen=True):
     """Layers of equal memory: how many, what each keeps of a token, and what it keeps of a sequence."""
 
     count: int

@@ -1,12 +1,11 @@
 """The sizes a forward pass runs at, and how many rows each axis then has."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .operations import Axis, Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Extents:
+class Extents(Struct, frozen=True):
     """`batch` sequences of `length` new tokens over `context` keys [length]; rows of other inputs."""
 
     batch: int

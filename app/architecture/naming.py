@@ -6,9 +6,10 @@ vision tower, DeepSeek V4's names without a prefix).
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from . import naming_towers as towers
 
@@ -18,8 +19,7 @@ GATE_UP_DOWN: Final[Names] = ("gate_proj", "up_proj", "down_proj")
 W1_W3_W2: Final[Names] = ("w1", "w3", "w2")
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(Struct, frozen=True):
     """How a lineage is published: what single experts are called (None: stacked) and what is renamed.
 
     `renames` are regular expressions over whole names, each put to what the one before left.

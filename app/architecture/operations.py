@@ -5,8 +5,9 @@ record. Nothing here knows a batch size: a tensor has a width (elements per row)
 what its rows are, so a size is `width * rows(axis)`.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 
 class Axis(Enum):
@@ -23,8 +24,7 @@ class Axis(Enum):
     IMAGE_TOKENS = "image_tokens"  # one row per token that the tower hands to the language model
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A value in the forward pass: `width` elements on each row of `axis`.
 
     `storage` names the memory it lives in: a view carries its source's, so that bytes are counted once.
@@ -36,8 +36,7 @@ class Tensor:
     storage: int
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A stretch of a split dimension: `size` rows in `units` indivisible pieces (heads, mostly).
 
     `replicate` says that ranks share pieces when there are more ranks than pieces (key-value heads).
@@ -48,8 +47,7 @@ class Part:
     replicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """How tensor parallelism cuts a parameter: along `dim`, part by part."""
 
     dim: int
@@ -71,8 +69,7 @@ class Role(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A weight: `name` is relative to the block that owns it, `shape` as the real module has it.
 
     `buffer`: saved in checkpoints but not trained. `tied`: the same memory as another parameter, listed
@@ -101,8 +98,7 @@ class Parameter:
         return product
 
 
-@dataclass(frozen=True, slots=True)
-class Compressed:
+class Compressed(Struct, frozen=True):
     """Entries that each stand for `rate` tokens: `width` elements an entry; of the tokens that do not make
     up an entry yet `waiting` elements each; of the last entry's tokens `overlap` elements each."""
 
@@ -117,8 +113,7 @@ class Compressed:
         return entries * self.width + rest * self.waiting + (self.rate * self.overlap if entries else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValueCache:
+class KeyValueCache(Struct, frozen=True):
     """What one attention layer remembers of each token.
 
     `window`: tokens kept at most (None: all). `chunk`: chunked-local attention, the window restarts.
@@ -152,8 +147,7 @@ class KeyValueCache:
         return self.kv_heads * (self.key_dim + self.value_dim)
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """A recurrent state of fixed size: elements per sequence, whatever its length.
 
     `dtype` None: the model's. `units`: heads (or channels) that tensor parallelism divides it by.
@@ -175,8 +169,7 @@ class State:
         return product
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One step of the forward pass: what goes in, what comes out, which parameters it uses.
 
     `name` is the module's path inside its block ("" for a plain function).
@@ -193,8 +186,7 @@ class Operation:
         return self.outputs[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Linear(Operation):
+class Linear(Operation, frozen=True):
     """y = x W^T + b, `fan_in` to `fan_out`. `module` False: a bare parameter, no adapter can name it.
 
     `groups` > 1: block-diagonal. `convolution`: stored as [in, out] (GPT-2's Conv1D).
@@ -207,8 +199,7 @@ class Linear(Operation):
     head: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Norm(Operation):
+class Norm(Operation, frozen=True):
     """Normalisation of `groups` stretches of `width` elements per row.
 
     `style` tells the arithmetic, which decides what autograd keeps: `rms` (fp32, weight times the cast
@@ -223,16 +214,14 @@ class Norm(Operation):
     groups: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding(Operation):
+class Embedding(Operation, frozen=True):
     """Rows looked up by integers: `rows` x `width`."""
 
     rows: int = 0
     width: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rotary(Operation):
+class Rotary(Operation, frozen=True):
     """Rotary positions on `heads` vectors of `head_dim`, the first `rotary_dim` of each turned."""
 
     heads: int = 0
@@ -240,8 +229,7 @@ class Rotary(Operation):
     rotary_dim: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Attention(Operation):
+class Attention(Operation, frozen=True):
     """softmax(q k^T) v with `heads` queries over `kv_heads` keys and values.
 
     `window`: keys a query sees at most. `causal` False: bidirectional. `cross`: keys of the encoder.
@@ -267,8 +255,7 @@ class Attention(Operation):
     broadcast: bool = False  # one key-value head is handed over as it is, which no fused kernel takes
 
 
-@dataclass(frozen=True, slots=True)
-class Index(Operation):
+class Index(Operation, frozen=True):
     """Scores of a sparse-attention indexer: `heads` narrow queries over one key per token, in 32 bits,
     and the choice of `top_k` tokens (or blocks of `block` tokens) that attention then looks at.
 
@@ -285,8 +272,7 @@ class Index(Operation):
     causal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Elementwise(Operation):
+class Elementwise(Operation, frozen=True):
     """A function of every element: `add`, `multiply`, `cast`, `silu`, `gelu`, `sigmoid`, ...
 
     `scale`: times or plus a constant or a vector of parameters that needs no copy of the input for its
@@ -299,27 +285,23 @@ class Elementwise(Operation):
     dropout: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Product(Operation):
+class Product(Operation, frozen=True):
     """A matrix product of two activations, `terms` multiply-adds to each element of the output."""
 
     terms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class View(Operation):
+class View(Operation, frozen=True):
     """The same memory seen otherwise: `split`, `slice`, `reshape`, `transpose`."""
 
     kind: str = "split"
 
 
-@dataclass(frozen=True, slots=True)
-class Concat(Operation):
+class Concat(Operation, frozen=True):
     """Inputs copied into one tensor, side by side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Convolution(Operation):
+class Convolution(Operation, frozen=True):
     """A convolution: depthwise causal ones of recurrent mixers, patch embeddings, audio stems.
 
     `kernel` elements are read per output element and input channel of its group; `state` is what a
@@ -334,8 +316,7 @@ class Convolution(Operation):
     cut: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Scan(Operation):
+class Scan(Operation, frozen=True):
     """A recurrence over the sequence: `mamba`, `mamba2`, `gated_delta`, `lightning`, `rg_lru`, `rwkv`, ...
 
     `heads` x `key_dim` x `value_dim` is the state each sequence carries; `chunk` the length that the
@@ -351,8 +332,7 @@ class Scan(Operation):
     states: tuple[State, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Route(Operation):
+class Route(Operation, frozen=True):
     """Scores of `experts` per token and the choice of `top_k`; the weight is a parameter or a module.
 
     `scoring`: `softmax` over all in float32, cast back; `softmax_wide`, not cast back; `topk_softmax` over
@@ -364,8 +344,7 @@ class Route(Operation):
     scoring: str = "softmax"
 
 
-@dataclass(frozen=True, slots=True)
-class Experts(Operation):
+class Experts(Operation, frozen=True):
     """`count` feed-forward experts of which each token uses `top_k`; `width` is their inner size.
 
     `fan_in` is the model's width, `gated` tells two input matrices from one; `matrices`: how many an
@@ -384,6 +363,5 @@ class Experts(Operation):
     every: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hold(Operation):
+class Hold(Operation, frozen=True):
     """Parameters or buffers that a module owns besides its operations (scales, tables, unused weights)."""

@@ -4,13 +4,13 @@ Multiplicity stays symbolic: a stack of 61 layers is two or three blocks with th
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .operations import Operation, Parameter, Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """One distinct piece of forward pass: what enters, what leaves, the operations between."""
 
     operations: tuple[Operation, ...]
@@ -18,8 +18,7 @@ class Block:
     output: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A block at its places: `template` has one `{}` where the index goes, or none for a single place.
 
     `component` names what it belongs to (`embedding`, `decoder`, `head`, `vision`, `projector`,

@@ -1,16 +1,16 @@
 """Reading: the tensors of a model, name by name, and their counts."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import reduce
 from operator import mul
+
+from msgspec import Struct
 
 from .operations import Experts, Parameter, Role
 from .sections import Section
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
+class TensorSpec(Struct, frozen=True):
     """A tensor as the module has it; `is_parameter` False for a persistent buffer."""
 
     name: str
@@ -25,8 +25,7 @@ class TensorSpec:
         return reduce(mul, self.shape, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterCount:
+class ParameterCount(Struct, frozen=True):
     """Parameters, a tied matrix once: all, those a token uses, the embedding's, by component."""
 
     total: int

@@ -5,9 +5,10 @@ warnings; what cannot be known is left for the caller to refuse.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..messages import Message
 from .config import Config, defaults
@@ -15,8 +16,7 @@ from .config import Config, defaults
 Fields = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A configuration in today's form, the lineage that reads it, and what was guessed."""
 
     config: Mapping[str, Any]

@@ -4,14 +4,13 @@ Sources: bitsandbytes `functional.quantize_4bit`, `QuantState.as_dict`, `nn.Line
 arXiv 2208.07339, 2305.14314.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..units import ceil_div
 from .formats import Matrix, Stored
 
 
-@dataclass(frozen=True, slots=True)
-class LlmInt8:
+class LlmInt8(Struct, frozen=True):
     """One byte an element and one float32 a row."""
 
     def pack(self, matrix: Matrix, wide: str) -> tuple[Stored, ...]:
@@ -22,8 +21,7 @@ class LlmInt8:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FourBit:
+class FourBit(Struct, frozen=True):
     """Blocks of `block` elements in row order with a float32 maximum each.
 
     `double` quantizes those maxima to bytes, 256 to a float32 of their own.

@@ -1,7 +1,8 @@
 """Data types and quantizations as lists for people: name, bits and one line each."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ..messages import Message
 from . import schemes
@@ -11,8 +12,7 @@ from .gguf_mix import MIXES
 PRECISIONS: Final = ("float32", "tf32", "float16", "bfloat16", "fp8", "int8", "int4")
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A name, the bits a weight that it is said to have, and a line about it."""
 
     name: str

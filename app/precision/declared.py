@@ -5,9 +5,11 @@ Field names and their defaults are those of the tools' own configuration classes
 an algorithm of one, that is not covered is an error that names it, never a silent 16-bit.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from .bitsandbytes import FourBit, LlmInt8
 from .compressed import compressed_tensors
@@ -60,7 +62,7 @@ def from_config(
     if read is None:
         raise not_covered(method, "its tensors are not described here")
     scheme = read(fields)
-    return replace(scheme, warnings=(*scheme.warnings, *fields.warnings))
+    return dataclasses.replace(scheme, warnings=(*scheme.warnings, *fields.warnings))
 
 
 def method_of(fields: Fields) -> str:

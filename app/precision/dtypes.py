@@ -1,16 +1,16 @@
 """Data types: their names, what else they are called, and the bits an element of each takes up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ..errors import InvalidRequest, Problem
 from ..messages import Message
 from ..units import ceil_div
 
 
-@dataclass(frozen=True, slots=True)
-class DataType:
+class DataType(Struct, frozen=True):
     """`bits` per stored element; `code`: what a safetensors header calls it (None: stored packed)."""
 
     name: str

@@ -4,17 +4,18 @@ A format is a small immutable object with one method, `pack`. The kinds stand in
 parameters of a model a format is put to is the business of a `Scheme`.
 """
 
-from dataclasses import dataclass, replace
 from functools import reduce
 from operator import mul
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..architecture.operations import Parameter
 from .dtypes import size_of
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """A tensor that a parameter becomes.
 
     `suffix` takes the place of `weight` in the parameter's name ("" leaves the name as it is); a name
@@ -40,8 +41,7 @@ class Stored:
         return f"{parameter}{joint}{self.suffix}"
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(Struct, frozen=True):
     """`count` weight matrices of `rows` outputs by `columns` inputs, as published (experts one by one).
 
     `parts`: how many of them stand side by side in one stacked tensor (gate and up). `transposed`: the

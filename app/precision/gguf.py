@@ -4,11 +4,15 @@ Embeddings and head are quantized too; norms, biases, routers, convolutions and 
 float32, as llama.cpp's converter writes them. Vision and audio parts are a file of their own, in float16.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from operator import mul
 from typing import Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..architecture import Architecture
 from ..architecture.operations import Attention, Experts, Operation, Parameter, Role
@@ -50,8 +54,7 @@ def category_of(section: Section, parameter: Parameter) -> Category:
     return _NAMES.get(path[-1], Category.OTHER)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A tensor of the file: its kind, rows and row length."""
 
     category: Category
@@ -89,11 +92,11 @@ class Gguf:
 
     def on(self, architecture: Architecture) -> "Gguf":
         """With the block types chosen for this model's layers (kept for the models asked for lately)."""
-        return replace(self, kinds=_choices(self.name, architecture))
+        return dataclasses.replace(self, kinds=_choices(self.name, architecture))
 
     def widened(self, dtype: str) -> Self:
         """The same: what is not quantized is float32 in these files."""
-        return replace(self, wide=dtype)
+        return dataclasses.replace(self, wide=dtype)
 
     def sections(self, architecture: Architecture) -> tuple[Section, ...]:
         """Cut where layers get different block types."""

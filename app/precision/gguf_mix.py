@@ -6,9 +6,10 @@ tables by category. Sizes of published files depend on it tensor by tensor.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 from .gguf_types import BLOCKS, bits_per_weight, fitting
 
@@ -33,8 +34,7 @@ class Category(Enum):
 VALUES: Final = (Category.VALUE, Category.QKV, Category.LATENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Mix:
+class Mix(Struct, frozen=True):
     """A file type: the block type most tensors get. `imatrix`: made with an importance matrix."""
 
     name: str
@@ -74,8 +74,7 @@ MIXES: Final[Mapping[str, Mix]] = _mixes()
 _LOW: Final = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the choice asks of a model."""
 
     layers: int
@@ -87,8 +86,7 @@ class Facts:
     seventy: bool = False  # 80 layers with grouped queries
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A tensor: its category, its layer, how many of its category came before it, and its row length."""
 
     category: Category

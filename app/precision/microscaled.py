@@ -5,14 +5,13 @@ ModelOpt (weight, weight_scale, weight_scale_2, input_scale); compressed-tensors
 (weight_packed, weight_scale, weight_global_scale, input_global_scale).
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..units import ceil_div
 from .formats import Matrix, Stored
 
 
-@dataclass(frozen=True, slots=True)
-class Mxfp4:
+class Mxfp4(Struct, frozen=True):
     """Blocks of 32 four-bit floats (16 bytes) with one shared exponent byte.
 
     `fused`: named as gpt-oss names them; else as compressed-tensors does.
@@ -35,8 +34,7 @@ class Mxfp4:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Mxfp8:
+class Mxfp8(Struct, frozen=True):
     """Eight-bit floats with one shared exponent byte for every 32."""
 
     def pack(self, matrix: Matrix, wide: str) -> tuple[Stored, ...]:
@@ -47,8 +45,7 @@ class Mxfp8:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Nvfp4:
+class Nvfp4(Struct, frozen=True):
     """Blocks of 16 four-bit floats with an FP8 scale, and one float32 scale a matrix.
 
     `modelopt` names them as ModelOpt does, else as compressed-tensors; `static_input` False leaves out the

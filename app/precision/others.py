@@ -1,14 +1,13 @@
 """HQQ, AQLM and Quanto: what their weights become."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..units import ceil_div
 from .formats import Matrix, Stored
 from .packed import groups
 
 
-@dataclass(frozen=True, slots=True)
-class Hqq:
+class Hqq(Struct, frozen=True):
     """Half-quadratic quantization: groups with a scale and a zero point each, in the compute type.
 
     Values are packed into bytes; three-bit ones ten to a 32-bit word (hqq `BitPack`).
@@ -28,8 +27,7 @@ class Hqq:
         return (values, matrix.store("scale", (count, 1), wide), matrix.store("zero", (count, 1), wide))
 
 
-@dataclass(frozen=True, slots=True)
-class Aqlm:
+class Aqlm(Struct, frozen=True):
     """Additive codes (arXiv 2401.06118): groups of inputs (and outputs) name entries of code books."""
 
     in_group: int = 8
@@ -49,8 +47,7 @@ class Aqlm:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Quanto:
+class Quanto(Struct, frozen=True):
     """Quanto: bytes with a scale a row, or 2 and 4 bits with a scale and a shift every 128 inputs."""
 
     dtype: str = "int8"
@@ -71,8 +68,7 @@ class Quanto:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class BitNet:
+class BitNet(Struct, frozen=True):
     """BitNet b1.58: ternary weights, four to a byte, and one scale a matrix (transformers `BitLinear`)."""
 
     def pack(self, matrix: Matrix, wide: str) -> tuple[Stored, ...]:

@@ -5,7 +5,7 @@ Sources of the layouts: AutoGPTQ/GPTQModel `qlinear` (qweight, qzeros, scales, g
 weight_zero_point, weight_shape).
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..units import ceil_div
 from .formats import Matrix, Stored
@@ -21,8 +21,7 @@ def words(values: int, bits: int) -> int:
     return ceil_div(values * bits, 32)
 
 
-@dataclass(frozen=True, slots=True)
-class Gptq:
+class Gptq(Struct, frozen=True):
     """GPTQ (arXiv 2210.17323): packed along the input, zero points along the output.
 
     `g_idx` names the group of each input row; checkpoints have it with and without activation order.
@@ -44,8 +43,7 @@ class Gptq:
         return (*tensors, index) if self.g_idx else tensors
 
 
-@dataclass(frozen=True, slots=True)
-class Awq:
+class Awq(Struct, frozen=True):
     """AWQ (arXiv 2306.00978): packed along the output; `zero_point` False leaves out the zeros."""
 
     bits: int = 4
@@ -62,8 +60,7 @@ class Awq:
         return (weight, zeros, scales) if self.zero_point else (weight, scales)
 
 
-@dataclass(frozen=True, slots=True)
-class PackQuantized:
+class PackQuantized(Struct, frozen=True):
     """compressed-tensors `pack-quantized`: integers of 2 to 8 bits in words along the input.
 
     `group_size` 0: one scale a row. `symmetric` False adds packed zero points; `actorder` a group index.

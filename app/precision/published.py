@@ -5,7 +5,9 @@ one line a lineage. Sizes do not change but for quantized tensors, which become 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..architecture import Architecture
 from ..architecture.naming import Names, Naming, naming
@@ -15,8 +17,7 @@ from .formats import Stored
 from .scheme import Scheme
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointTensor:
+class CheckpointTensor(Struct, frozen=True):
     """A tensor of a checkpoint; `dtype` is a name of `precision.dtypes` or a GGUF type, `bytes` exact."""
 
     name: str

@@ -4,15 +4,14 @@ Sources: transformers `FP8Linear` (weight_scale_inv), compressed-tensors `NaiveQ
 (weight_scale, input_scale), FBGEMM `fbgemm_fp8` (weight_scale per row).
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..units import ceil_div
 from .formats import Matrix, Stored
 from .packed import groups
 
 
-@dataclass(frozen=True, slots=True)
-class Scaled:
+class Scaled(Struct, frozen=True):
     """Eight-bit values and scales. `block` (rows, columns) [elements] of one scale; 0 is the whole extent.
 
     (0, 0): one scale a matrix. (1, 0): one a row. (128, 128): DeepSeek's blocks. `scale_dtype` None: that

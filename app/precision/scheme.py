@@ -9,10 +9,14 @@ A section whose layers are treated alike stays one section: `sections` cuts the 
 differ, so that one answer holds for all places of a section and multiplicity stays symbolic.
 """
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..architecture import Architecture
 from ..architecture.operations import Experts, Linear, Operation, Parameter, Role
@@ -101,7 +105,7 @@ class Plain:
 
     def widened(self, dtype: str) -> Self:
         """The same in another data type."""
-        return replace(self, wide=dtype)
+        return dataclasses.replace(self, wide=dtype)
 
     def sections(self, architecture: Architecture) -> tuple[Section, ...]:
         """As they are."""
@@ -137,8 +141,7 @@ class Textbook(Plain):
         return (plain(shape, wide_dtype(parameter, self.wide)),)
 
 
-@dataclass(frozen=True)
-class Coverage:
+class Coverage(Struct, frozen=True):
     """Which kinds of parameters a tool quantizes before anything is named.
 
     `towers`: vision and audio parts too. `head`: the language-model head. `routers`: routers that are
@@ -167,8 +170,7 @@ class Coverage:
         return False
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A format and the modules it is put to; no `targets`: every module that the coverage takes."""
 
     format: Format

@@ -1,8 +1,9 @@
 """Quantizations by name, with the options their tools have."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ..errors import InvalidRequest, Problem
 from ..messages import Message

@@ -1,15 +1,16 @@
 """Attention with grouped queries, its projections separate or fused."""
 
-from dataclasses import dataclass, replace
 from typing import Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..config import Config
 from ..operations import KeyValueCache, Part, Role, Tensor
 from ..trace import Trace, column, columns, row
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
+class Heads(Struct, frozen=True):
     """The shape of an attention layer: query heads, key-value heads, and the width of each head.
 
     `rotary_dim` None turns whole heads, 0 none at all; `joined`: turned heads are joined with the rest even
@@ -49,7 +50,7 @@ class Heads:
             rotary_dim=rotary_dim(config, config.head_dim),
             dropout=config.number("attention_dropout", 0.0),
         )
-        return replace(made, **changes)  # type: ignore[arg-type]
+        return replace(made, **changes)
 
     @property
     def query_width(self) -> int:

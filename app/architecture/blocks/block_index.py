@@ -1,14 +1,13 @@
 """An indexer that chooses blocks of tokens for every group of heads (MiniMax-M3)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Tensor
 from ..trace import Trace
 from .attention import turn_heads
 
 
-@dataclass(frozen=True, slots=True)
-class BlockIndexer:
+class BlockIndexer(Struct, frozen=True):
     """Narrow heads with one key; `top_k` blocks of `block` tokens are chosen."""
 
     heads: int

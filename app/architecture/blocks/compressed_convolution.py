@@ -1,14 +1,13 @@
 """Zaya's attention: queries and keys mixed along the sequence, half of each value a token late."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Axis, Role, State, Tensor
 from ..trace import Trace, column, row
 from .attention import Heads, attend, turn
 
 
-@dataclass(frozen=True, slots=True)
-class Convolved:
+class Convolved(Struct, frozen=True):
     """Heads, and the reach of the depthwise and of the grouped convolution."""
 
     heads: Heads

@@ -1,14 +1,13 @@
 """Attention over a window of tokens and over compressed entries that stand for many (DeepSeek-V4)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Compressed, Role, Tensor
 from ..trace import Trace, column
 from .attention import turn_heads
 
 
-@dataclass(frozen=True, slots=True)
-class Windowed:
+class Windowed(Struct, frozen=True):
     """One key for all heads, which is the value, too; low-rank queries; output in groups.
 
     `rate`: tokens of a compressed entry (0: none). `index_heads` > 0: entries overlap and an indexer

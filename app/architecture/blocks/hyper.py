@@ -1,7 +1,8 @@
 """Hyper-connections: several residual streams, read and written through small gates (arXiv 2409.19606)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..operations import Role, Tensor
 from ..trace import Trace
@@ -9,8 +10,7 @@ from ..trace import Trace
 Half = Callable[[Trace, Tensor], Tensor]
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
+class Streams(Struct, frozen=True):
     """How many streams there are and how wide each is. `mixes`: whether they are mixed with each other."""
 
     count: int

@@ -1,14 +1,13 @@
 """Kimi delta attention: the delta rule with a decay for every channel."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Role, State, Tensor
 from ..trace import Trace, column, row
 from .recurrent import short_convolution
 
 
-@dataclass(frozen=True, slots=True)
-class KimiDelta:
+class KimiDelta(Struct, frozen=True):
     """Heads of one width for queries, keys and values (Kimi Linear, arXiv 2510.26692).
 
     `low_rank`: decay and output gate go through a matrix as narrow as a head. `flat`: the decay rates are

@@ -1,15 +1,16 @@
 """Multi-head latent attention, and the indexer that picks the tokens it attends to."""
 
-from dataclasses import dataclass, replace
 from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..config import Config
 from ..operations import Role, Tensor
 from ..trace import Trace, column, row
 
 
-@dataclass(frozen=True, slots=True)
-class Latent:
+class Latent(Struct, frozen=True):
     """Ranks and head widths (DeepSeek-V2, arXiv 2405.04434). `rotary` False: positions are not turned in."""
 
     heads: int
@@ -34,7 +35,7 @@ class Latent:
             config.size("v_head_dim"),
             dropout=config.number("attention_dropout", 0.0),
         )
-        return replace(made, **changes)  # type: ignore[arg-type]
+        return replace(made, **changes)
 
     @property
     def key_dim(self) -> int:
@@ -52,8 +53,7 @@ class Latent:
         return self.heads * self.value_dim
 
 
-@dataclass(frozen=True, slots=True)
-class Indexer:
+class Indexer(Struct, frozen=True):
     """The sparse-attention indexer of DeepSeek-V3.2 (arXiv 2512.02556): few narrow heads, one key.
 
     `dtype`: of its cached keys, where that is not the model's.

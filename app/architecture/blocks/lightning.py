@@ -1,13 +1,12 @@
 """Lightning attention: linear attention with a fixed decay for every head, block by block."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Parameter, Role, State, Tensor
 from ..trace import Trace, column, row
 
 
-@dataclass(frozen=True, slots=True)
-class Lightning:
+class Lightning(Struct, frozen=True):
     """Heads, the width of each, and the tokens of a block (arXiv 2401.04658)."""
 
     heads: int

@@ -1,13 +1,12 @@
 """xLSTM's matrix memory: linear attention with exponential gates (arXiv 2405.04517)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Part, State, Tensor
 from ..trace import Trace, column, columns, row
 
 
-@dataclass(frozen=True, slots=True)
-class Mlstm:
+class Mlstm(Struct, frozen=True):
     """Heads, widths of all keys and of all values, of one cached head of each, and a chunk's tokens.
 
     `fused`: query, key, value and output gate in one matrix, both gates in another.

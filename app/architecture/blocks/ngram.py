@@ -1,15 +1,15 @@
 """Embeddings of token n-grams for single layers, hashed into tables of prime sizes (Qwen4-Exp)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from ..operations import Role, State, Tensor
 from ..trace import Trace
 
 
-@dataclass(frozen=True, slots=True)
-class NGrams:
+class NGrams(Struct, frozen=True):
     """`heads` tables for every n from 2 to `longest`, looked up side by side, `width` elements in all.
 
     `index`: which of the model's such layers this is; tables of different layers have different sizes.

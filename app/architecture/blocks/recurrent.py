@@ -4,7 +4,7 @@ transformers keeps recurrent states in 32 bits whatever the model's data type, a
 a convolution's input as its kernel is long (`LinearAttentionLayer` in `cache_utils.py`).
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Part, Role, State, Tensor
 from ..trace import Trace, column, columns, row
@@ -33,8 +33,7 @@ def short_convolution(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Mamba:
+class Mamba(Struct, frozen=True):
     """Selective state spaces (arXiv 2312.00752): `inner` channels, each with a state of `state`."""
 
     inner: int
@@ -119,8 +118,7 @@ def selective_scan_heads(t: Trace, inside: Tensor, m: Mamba) -> Tensor:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Mamba2:
+class Mamba2(Struct, frozen=True):
     """State-space duality (arXiv 2405.21060): `inner` = `heads` x `head_dim`, `groups` share B and C.
 
     `norm_groups`: stretches of a row that the gated norm works on. `out_bias` None: as `bias`.
@@ -214,8 +212,7 @@ def mamba2(
         return t.linear("out_proj", y, x.width, bias=out_bias, split=row(m.heads))
 
 
-@dataclass(frozen=True, slots=True)
-class GatedDelta:
+class GatedDelta(Struct, frozen=True):
     """Gated delta networks (arXiv 2412.06464): key and value heads of their own widths."""
 
     key_heads: int

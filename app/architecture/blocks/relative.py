@@ -1,6 +1,6 @@
 """Inkling's attention: learned relative positions, short convolutions (kept in 32 bits)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Role, State, Tensor
 from ..trace import Trace, column, row
@@ -8,8 +8,7 @@ from .attention import Heads, attend
 from .recurrent import short_convolution
 
 
-@dataclass(frozen=True, slots=True)
-class Relative:
+class Relative(Struct, frozen=True):
     """Heads, width of relative queries, how far they tell distances apart, reach of the convolutions."""
 
     heads: Heads

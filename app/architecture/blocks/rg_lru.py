@@ -1,13 +1,12 @@
 """The real-gated linear recurrent unit of Griffin, behind a short convolution."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Role, State, Tensor
 from ..trace import Trace, column, row
 
 
-@dataclass(frozen=True, slots=True)
-class RgLru:
+class RgLru(Struct, frozen=True):
     """Channels of the recurrence, blocks of its gates, and the convolution's reach (arXiv 2402.19427)."""
 
     width: int

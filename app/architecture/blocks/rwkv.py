@@ -1,13 +1,12 @@
 """RWKV-4: time mixing and channel mixing, each with the token before."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..operations import Role, State, Tensor
 from ..trace import Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Rwkv:
+class Rwkv(Struct, frozen=True):
     """Widths of the stream, of the recurrence and of the feed-forward block (arXiv 2305.13048)."""
 
     hidden: int

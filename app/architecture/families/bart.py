@@ -1,8 +1,10 @@
 """BART and the encoder-decoders of its shape: mBART, Marian, Pegasus, M2M-100, Blenderbot, LED and others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..blocks.attention import Heads, grouped
 from ..blocks.cross import cross_attention
@@ -19,8 +21,7 @@ Attention = Callable[[Trace, Tensor, Heads], Tensor]
 FeedForward = Callable[[Trace, Tensor], Tensor]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """What tells one lineage from another.
 
     `pre`: norms before each half; `embed_norm`, `final_norm`: names of those behind the embedding and

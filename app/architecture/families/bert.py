@@ -4,8 +4,9 @@ A `Shape` tells where a lineage puts its norms and how its embedding and head ar
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from ..blocks.attention import Heads, grouped
 from ..blocks.feed_forward import plain
@@ -20,8 +21,7 @@ NAMES = ("self.query", "self.key", "self.value", "output.dense")
 BEHIND = ("attention.output.LayerNorm", "output.LayerNorm")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """Where the parts of a lineage stand. `final`: the norm behind the last layer of those that
     normalise before each half; `width`: the field of an embedding narrower than the layers; `words`: what
     is done to the words before types and positions; `pooler`: a linear module on the first token, where the

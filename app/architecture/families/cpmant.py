@@ -4,7 +4,7 @@ The prompt is a stream of its own, `count` rows side by side in one row per sequ
 layer, and the head leaves it out.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ..blocks.residual import branch
 from ..builder import ModelBuilder
@@ -16,8 +16,7 @@ from .registry import family
 Streams = tuple[Tensor, Tensor]  # the tokens', the prompt's
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """Widths of a layer and the prompt's length."""
 
     hidden: int

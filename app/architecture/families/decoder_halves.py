@@ -3,8 +3,9 @@
 Their attention to an encoder owns parameters that a text-only forward pass leaves unused.
 """
 
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from ..blocks.attention import Heads, grouped
 from ..blocks.feed_forward import plain
@@ -17,8 +18,7 @@ from .opt import NAMES, NORMS
 from .registry import Writer, family, of_class
 
 
-@dataclass(frozen=True, slots=True)
-class Half:
+class Half(Struct, frozen=True):
     """How a lineage's decoder differs: norms before or behind each half, of the embedding, at the end.
 
     `rows`: the field that counts learned positions, `offset`: rows beside them. `head`: the name of the

@@ -1,7 +1,8 @@
 """DiffusionGemma: Gemma 4's layers read the prompt once and then refine a canvas of tokens, step by step."""
 
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from ..blocks.feed_forward import gated
 from ..builder import ModelBuilder

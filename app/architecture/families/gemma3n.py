@@ -1,7 +1,8 @@
 """Gemma 3n: four alternating streams, embeddings for every layer, caches that later layers borrow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..blocks.attention import Heads, attend
 from ..blocks.feed_forward import gated
@@ -68,8 +69,7 @@ def layer_input(t: Trace, x: Tensor, width: int, activation: str, into: int) -> 
     return t.norm("post_per_layer_input_norm", t.linear("per_layer_projection", mixed, into), style=STYLE)
 
 
-@dataclass(frozen=True, slots=True)
-class AltUp:
+class AltUp(Struct, frozen=True):
     """Alternating updates (arXiv 2301.13310): `streams` copies of the residual, one of them worked on."""
 
     streams: int

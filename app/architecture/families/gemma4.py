@@ -1,7 +1,8 @@
 """Gemma 4: wider global heads, keys that serve as values, borrowed caches, experts beside a dense block."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..blocks.attention import Heads
 from ..blocks.feed_forward import fused_experts, gated
@@ -15,8 +16,7 @@ from .mixtures import chosen, kinds
 from .registry import body, decoder, family, softcap
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """What tells one layer from another."""
 
     kind: str

@@ -1,8 +1,9 @@
 """Grouped attention over DeepSeek's experts: GLM-4.5, Solar Open, dots.llm1, EXAONE MoE, MiMo-V2-Flash."""
 
 from collections.abc import Hashable
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ..blocks.attention import Heads, grouped
 from ..blocks.latent import Indexer, Latent, latent

@@ -1,7 +1,8 @@
 """MiniMax-M3, text: experts, and attention to chosen blocks of tokens."""
 
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ..blocks.attention import Heads, grouped
 from ..blocks.block_index import BlockIndexer, block_index
@@ -52,7 +53,7 @@ def minimax_m3_text(c: Config, m: ModelBuilder) -> None:
         by_flags(c, c.get("moe_layer_freq"), ("dense", "sparse"), "sparse"),
         ("dense", "sparse"),
     )
-    shape = replace(Heads.of(c), **turned(c))  # type: ignore[arg-type]
+    shape = replace(Heads.of(c), **turned(c))
     sizes = index_sizes(c)
     indexer = BlockIndexer(
         sizes["index_n_heads"],

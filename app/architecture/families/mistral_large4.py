@@ -1,7 +1,9 @@
 """Mistral Large 4: sparse latent attention whose layers may borrow latents and choices, Pixtral before it."""
 
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..blocks.latent import Indexer, Latent
 from ..blocks.latent import index_turn as turned_index
@@ -17,8 +19,7 @@ from .registry import body, family
 family("mistral_large4")(mistral3)
 
 
-@dataclass(frozen=True, slots=True)
-class Mixer:
+class Mixer(Struct, frozen=True):
     """What tells one layer's attention from another's."""
 
     turned: bool

@@ -1,8 +1,9 @@
 """Mixtures of experts with layers of Llama's shape, from Phi-3.5 MoE to DBRX."""
 
 from collections.abc import Hashable
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ..blocks.attention import Heads, fused, grouped
 from ..blocks.feed_forward import router, sparse

@@ -1,6 +1,6 @@
 """Zaya: compressed convolutional attention, one expert chosen by a small network, scaled residuals."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..blocks.attention import Heads
 from ..blocks.compressed_convolution import Convolved, convolved_attention
