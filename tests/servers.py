@@ -282,7 +282,8 @@ class Nginx(Server):
         self.folder.chmod(0o755)  # workers run as somebody else when the master is root's
         shutil.copy(NGINX_FILES / "nginx.conf", self.folder / "nginx.conf")
         (self.folder / "listen.conf").write_text(f"listen {self.address};\n")
-        (self.folder / "upstream.conf").write_text("".join(f"server {one};\n" for one in self.upstreams))
+        upstreams = "".join(f"server {one} max_fails=0;\n" for one in self.upstreams)
+        (self.folder / "upstream.conf").write_text(upstreams)
         path = str(self.folder / "nginx.conf")
         return [program("nginx"), "-p", str(self.folder), "-c", path, "-g", "daemon off;"]
 
