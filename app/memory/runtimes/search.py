@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from ...lanes import choose, is_array, least, most, some
+from ...lanes import choose, down, is_array, least, most, some
 
 MOST: Final = 2**27
 SECANTS: Final = 6  # needs are nearly linear: this many steps land beside the answer
@@ -16,7 +16,7 @@ def largest(slack: Callable[[int], float], guess: int) -> int:
     13
     """
     if is_array(guess):
-        return _largest_of_each(slack)
+        return _largest_of_each(slack, guess)
     at, room = min(max(guess, 1), MOST), 0.0
     if slack(at) >= 0 and (at == MOST or slack(at + 1) < 0):
         return at
@@ -36,8 +36,18 @@ def largest(slack: Callable[[int], float], guess: int) -> int:
     return _between(slack, low, high)
 
 
-def _largest_of_each(slack: Callable[[int], float]) -> int:
-    """The same for an array of questions: doubling, then halves; no try is more than twice the answer."""
+def _largest_of_each(slack: Callable[[int], float], guess: int) -> int:
+    """The same for an array of questions: one secant, which lands where needs are linear."""
+    first, beyond = slack(1), most(guess, 2)
+    step = (first - slack(beyond)) / (beyond - 1)
+    at = least(most(down(1 + first / choose(step > 0, step, first + 1)), 1), MOST)
+    if not some((first >= 0) & ((slack(at) < 0) | ((slack(at + 1) >= 0) & (at < MOST)))):
+        return choose(first >= 0, at, 0)
+    return _doubled(slack)
+
+
+def _doubled(slack: Callable[[int], float]) -> int:
+    """By doubling, then halves: no try is more than twice the answer."""
     low, high = 0, 1
     while some(grows := (slack(high) >= 0) & (high < MOST)):
         low, high = choose(grows, high, low), choose(grows, least(2 * high, MOST), high)
