@@ -10,7 +10,8 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from builtins import list as List  # noqa: N812  # `list` is a method here
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ class UserModelStore(ABC):
     @abstractmethod
     def list(self) -> list[ModelEntry]:
         """All models, by name; raises `StoreDown`."""
+
+    def last_known(self) -> "List[ModelEntry]":
+        """All models as they were seen last, by name; for whoever cannot wait for the store."""
+        return []
 
     @abstractmethod
     def get(self, name: str) -> ModelEntry | None:
@@ -95,7 +100,7 @@ class FolderModelStore(UserModelStore):
     def put(self, entry: ModelEntry, *, replace: bool = False) -> None:
         check_name(entry.name)
         target = self.folder / file_name(entry.name)
-        text = json.dumps(_content(entry), ensure_ascii=False, indent=2, allow_nan=False)
+        text = json.dumps(content_of(entry), ensure_ascii=False, indent=2, allow_nan=False)
         try:
             is_new = self._write(target, text, replace)
         except OSError as error:
@@ -202,17 +207,31 @@ def read_user_model(path: Path) -> ModelEntry:
         raise BrokenFileError(BrokenFile(path, None, "config: missing, or not an object"))
     if not isinstance(repo_id, str | None) or not isinstance(meta, dict | None):
         raise BrokenFileError(BrokenFile(path, None, "repo_id or meta: of another kind"))
-    source = str((meta or {}).get("source", "user"))
-    return ModelEntry(name, repo_id, config, meta or {}, source=source, builtin=False)
+    return entry_of(content)
 
 
-def _content(entry: ModelEntry) -> Mapping[str, Any]:
+def content_of(entry: ModelEntry) -> Mapping[str, Any]:
+    """What is kept of a model."""
     meta = {**entry.meta, "source": entry.source or "user"}
     return {"name": entry.name, "repo_id": entry.repo_id, "meta": meta, "config": entry.config}
 
 
+def entry_of(content: Mapping[str, Any]) -> ModelEntry:
+    """The model that was kept so."""
+    meta = content.get("meta") or {}
+    source = str(meta.get("source", "user"))
+    return ModelEntry(
+        content["name"], content.get("repo_id"), content["config"], meta, source=source, builtin=False
+    )
+
+
 def _by_name(files: Mapping[str, _File]) -> tuple[dict[str, ModelEntry], NameIndex[str]]:
-    entries = {f.content.name: f.content for f in files.values() if isinstance(f.content, ModelEntry)}
+    return index_of(each.content for each in files.values() if isinstance(each.content, ModelEntry))
+
+
+def index_of(models: Iterable[ModelEntry]) -> tuple[dict[str, ModelEntry], NameIndex[str]]:
+    """Models by name, and the name that each name and hub id means."""
+    entries = {each.name: each for each in models}
     names: NameIndex[str] = NameIndex()
     for name in entries:
         names.add(name, name)

@@ -13,8 +13,8 @@ from ..messages import Message
 from ..registry.catalogue import Catalogue
 from ..registry.gpus import GpuRegistry, Match, gpus
 from ..registry.models import ModelMatch, models
-from ..registry.user_models import FolderModelStore
 from ..settings import Settings
+from ..store import Store
 from .sized import DIMENSIONS, Kin, kin_of, size_disagrees, sized_config
 
 Values = Mapping[str, Any]
@@ -36,9 +36,10 @@ class Found:
 class Lookup:
     """The models and accelerators that requests may name."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+        store = store or Store(settings.database_url, settings.data_folder)
         self.gpus: GpuRegistry = gpus()
-        self.models = Catalogue(models(), FolderModelStore(settings.data_folder / "models"))
+        self.models = Catalogue(models(), store.models)
         self._builtin = lru_cache(maxsize=4096)(self.models.builtin.lookup)
         self._gpu = lru_cache(maxsize=1024)(self.gpus.find)
         self.is_builtin = lru_cache(maxsize=1024)(self.models.builtin.__contains__)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from ..errors import DomainError
+from ..errors import DomainError, StoreDown
 from ..memory.estimate import Estimate
 from ..memory.inference import estimate_inference
 from ..memory.requests import InferenceRequest, TrainingRequest
-from ..messages import Language
+from ..messages import Language, Message
 from ..registry.models import ModelEntry, select
 from ..settings import Settings
 from ..store import Store
@@ -27,6 +27,8 @@ from .watch import Watch
 
 if TYPE_CHECKING:
     from ..registry.hub import HubClient, HubModel
+    from ..store.tokens import Tokens as StoredTokens
+    from .calibration_shelf import Calibrations
 
 Calculation = Literal["inference", "training"]
 Values = Mapping[str, Any]
@@ -40,7 +42,7 @@ class Service:
 
     def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
         self.store = Store(settings.database_url, settings.data_folder)
-        self.lookup = Lookup(settings)
+        self.lookup = Lookup(settings, self.store)
         self._watch = watch or Watch()
         self._settings = settings
 
@@ -49,6 +51,17 @@ class Service:
         from ..registry.hub import HubClient
 
         return HubClient.from_settings(self._settings)
+
+    def stored_tokens(self) -> "StoredTokens | None":
+        """API tokens by their hash, or None while nothing was ever kept."""
+        return None if self.store.address.untouched else self.store.tokens
+
+    @cached_property
+    def calibrations(self) -> "Calibrations":
+        """Corrections by measurements of one's own, and those that are kept under names."""
+        from .calibration_shelf import Calibrations
+
+        return Calibrations(self.lookup, lambda: self.store.calibrations)
 
     def memory(self, calculation: Calculation, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/memory/inference` or `/training`; raises `DomainError`."""
@@ -155,13 +168,23 @@ class Service:
             lambda message: warning(message, language),
         )
 
-    def models(self, query: Values) -> Answer:
+    def models(self, query: Values, language: Language = "en") -> Answer:
         """The answer of `GET /api/models`."""
         query = dict(query)
         offset, limit = query.pop("offset", 0), query.pop("limit", None)
-        found = select(self.lookup.models.all(), **query)
+        entries, warnings = self._every_model()
+        found = select(entries, **query)
         page = found[offset : None if limit is None else offset + limit]
-        return {"models": [inspection.summary(entry) for entry in page], "total": len(found)}
+        answer = {"models": [inspection.summary(entry) for entry in page], "total": len(found)}
+        return {**answer, "warnings": [warning(each, language) for each in warnings]} if warnings else answer
+
+    def _every_model(self) -> tuple[list[ModelEntry], list[Message]]:
+        """All models; while the store is down, users' own are those that were seen last, and that is said."""
+        models = self.lookup.models
+        try:
+            return models.all(), []
+        except StoreDown as error:
+            return [*models.builtin, *models.store.last_known()], [error.message]
 
     def model(self, name: str, query: Values, language: Language = "en") -> Answer:
         """The answer of `GET /api/models/{name}`."""
@@ -287,10 +310,13 @@ class Service:
 def import_everything() -> None:
     """Import what a first question would; a server does so before it forks, so that workers share it."""
     from ..architecture.families import read_all
+    from ..memory.runtimes import BY_NAME, runtime_of
     from ..memory.training import estimate  # noqa: F401
     from ..performance import disaggregated, inference, load, simulate, training  # noqa: F401
+    from ..precision import published  # noqa: F401
     from ..registry import hub  # noqa: F401
     from . import (  # noqa: F401
+        calibration_shelf,
         plan_answer,
         plan_questions,
         recommendation,
@@ -303,6 +329,8 @@ def import_everything() -> None:
     )
 
     read_all()
+    for backend in BY_NAME:
+        runtime_of(backend)
 
 
 def _with_tensors(answer: Answer, entry: ModelEntry, query: Values) -> Answer:

@@ -22,6 +22,13 @@ class Address:
         """Whether nothing was ever kept here."""
         return self.file is not None and not self.file.exists()
 
+    @property
+    def impossible(self) -> bool:
+        """Whether the file cannot come to be: something that is no folder is in its way."""
+        if self.file is None:
+            return False
+        return not next(parent for parent in self.file.absolute().parents if parent.exists()).is_dir()
+
 
 def read_address(database_url: str | None, data_folder: Path) -> Address:
     """The address that the settings mean; raises ValueError for another kind of database.

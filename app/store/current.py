@@ -1,6 +1,7 @@
-"""Whether a SQLite store is ready to use, seen without a database library: that would cost the start."""
+"""A look into a SQLite store without a database library: importing one would cost the start dearly."""
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -8,13 +9,18 @@ from typing import Final
 HEAD: Final = "0001"  # the newest migration; a test holds it to the files
 
 
-def is_current(file: Path) -> bool:
-    """Whether the tables are those of this version; False also for a file that cannot be read."""
+def look(file: Path) -> Mapping[str, int] | None:
+    """The numbers of the table `changes`, where the tables are those of this version and ready to use.
+
+    None where they are not, also for a file that cannot be read: whoever opens it properly will say why.
+    """
     try:
         uri = f"{file.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
-            found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        with closing(sqlite3.connect(uri, uri=True, timeout=1, isolation_level=None)) as connection:
+            ready = connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
             (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+            if not ready or journal != "wal":
+                return None
+            return dict(connection.execute("SELECT topic, number FROM changes"))
     except sqlite3.Error:
-        return False
-    return found == [(HEAD,)] and journal == "wal"
+        return None

@@ -4,92 +4,144 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import StoreDown
+from ..messages import Message
 from .address import Address
 from .engine import WRITES, open_engine
-from .failures import describe
+from .failures import BROKEN, UNREACHABLE, describe
 from .migrate import ensure_current
 
 LOG: Final = logging.getLogger("llm_estimate.store")
 _REST_S: Final = 1.0  # after a failed connection nobody tries again for so long [s]
 
 
-class Database:
-    """One database. `read()` and `write()` give a connection inside a transaction; both raise `StoreDown`."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Engines of one process over one file: for reading and, on the same connections, for writing."""
 
-    def __init__(self, address: Address) -> None:
+    reader: Engine
+    writer: Engine
+    process: int
+    file: tuple[int, int] | None
+
+
+class Database:
+    """One database. `read()` and `write()` give a connection inside a transaction; both raise `StoreDown`.
+
+    `first` gets a writing connection once in each process, after the tables are those of this version.
+    """
+
+    def __init__(self, address: Address, first: Callable[[Connection], None] | None = None) -> None:
         self.address = address
+        self._first = first
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._process = 0
-        self._down: tuple[float, StoreDown] | None = None
+        self._opened: _Opened | None = None
+        self._rest_until = 0.0
+        myself = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _start_anew(myself()))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads."""
-        with self._failures(), self.engine().connect() as connection, connection.begin():
+        with self._failures(), self._open().reader.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes: all of it lasts, or nothing."""
-        with self._failures():
-            engine = self.engine().execution_options(**WRITES)
-            with engine.connect() as connection, connection.begin():
-                yield connection
+        with self._failures(), self._open().writer.begin() as connection:
+            yield connection
 
-    def engine(self) -> Engine:
-        """This process's engine over tables of this version; the first call migrates where that is due."""
-        if self._engine is not None and self._process == os.getpid():
-            return self._engine
-        with self._lock:
-            self._leave_the_parents_engine()
-            if self._engine is None:
-                engine = open_engine(self.address)
-                ensure_current(engine, self.address)
-                self._engine, self._process = engine, os.getpid()
-            return self._engine
+    def prepare(self) -> None:
+        """Migrate where that is due, and leave nothing open; raises `StoreDown`."""
+        with self._failures():
+            self._open()
+        self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
-        if self._engine is not None and self._process == os.getpid():
-            self._engine.dispose()
-        self._engine = None
+        """Give this process's connections back; the next transaction opens anew."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.reader.dispose(close=opened.process == os.getpid())
 
-    def after_fork(self) -> None:
-        """In a new process: locks may be held by threads that are not here any more."""
+    def start_anew(self) -> None:
+        """In a forked process: the parent's connections are left alone, and so is its lock."""
         self._lock = threading.Lock()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.reader.dispose(close=False)
 
-    def _leave_the_parents_engine(self) -> None:
-        """Its connections belong to another process: dropped without a word to the server."""
-        if self._engine is not None and self._process != os.getpid():
-            self._engine.dispose(close=False)
-            self._engine = None
+    def _open(self) -> _Opened:
+        opened = self._opened
+        if opened is not None and opened.file == _identity(self.address):
+            return opened
+        self.close()
+        with self._lock:
+            if self._opened is None:
+                self._check_rest()
+                self._opened = self._open_anew()
+            return self._opened
+
+    def _open_anew(self) -> _Opened:
+        engine = open_engine(self.address)
+        writer = engine.execution_options(**WRITES)
+        try:
+            ensure_current(engine, self.address)
+            if self._first is not None:
+                with writer.begin() as connection:
+                    self._first(connection)
+        except BaseException:
+            engine.dispose()
+            raise
+        return _Opened(engine, writer, os.getpid(), _identity(self.address))
+
+    def _check_rest(self) -> None:
+        """A database that did not answer a moment ago is not waited for by everybody in turn."""
+        if time.monotonic() < self._rest_until:
+            raise StoreDown(Message(UNREACHABLE))
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        if self._down is not None and time.monotonic() < self._down[0]:
-            raise self._down[1]
+        self._check_rest()
         try:
             yield
         except IntegrityError:
             raise
         except (DBAPIError, PoolTimeout, OSError) as error:
-            raise self._failed(error) from error
-        self._down = None
+            message = describe(error)
+            LOG.warning("store: %s (%s)", message.text(), type(getattr(error, "orig", error)).__name__)
+            self._after_failure(message.code)
+            raise StoreDown(message) from error
 
-    def _failed(self, error: SQLAlchemyError | OSError) -> StoreDown:
-        message = describe(error)
-        LOG.warning("store: %s (%s)", message.text(), type(getattr(error, "orig", error)).__name__)
-        down = StoreDown(message)
-        if message.code == "store_unreachable":
-            self._down = (time.monotonic() + _REST_S, down)
-        return down
+    def _after_failure(self, code: str) -> None:
+        if code == UNREACHABLE:
+            self._rest_until = time.monotonic() + _REST_S
+        elif code == BROKEN:  # somebody may put it right while we run: look at everything again
+            self.close()
+
+
+def _identity(address: Address) -> tuple[int, int] | None:
+    """Which file a path is now, so that one put in its place is not mistaken for it."""
+    if address.file is None:
+        return None
+    try:
+        found = address.file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _start_anew(database: Database | None) -> None:
+    if database is not None:
+        database.start_anew()

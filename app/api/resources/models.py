@@ -23,7 +23,7 @@ _QUERY = ModelQuery()
 @blueprint.response(200, ModelsAnswer())
 def list_models(query: dict[str, Any]) -> Response:
     """Models by search, family and size; all unless limited."""
-    return json_reply(service().models(query))
+    return json_reply(service().models(query, language()))
 
 
 @blueprint.post("")
