@@ -7,7 +7,6 @@ from typing import Final
 from ..memory.runtimes import choices as runtimes
 from ..memory.training import choices as training
 from ..performance import requests as performance
-from ..planner import requests as planner
 from ..precision import schemes
 from ..precision.dtypes import DTYPES
 from ..registry import gpus
@@ -91,6 +90,6 @@ SPEED_MODES: Final = Choices(performance.MODES)
 TPOT_DEFINITIONS: Final = Choices(performance.TPOT_DEFINITIONS)
 
 UNITS: Final = Choices(("GB", "GiB"))
-STATISTICS: Final = Choices(planner.STATISTICS)
+STATISTICS: Final = Choices(performance.STATISTICS)
 CALCULATIONS: Final = Choices(("inference", "training"))
 DEVICE_TYPES: Final = Choices(gpus.DEVICE_TYPES)

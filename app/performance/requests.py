@@ -8,6 +8,7 @@ from .calibration import Calibration
 
 MODES: Final = ("closed_form", "simulate")
 TPOT_DEFINITIONS: Final = ("after_first", "all_tokens")
+STATISTICS: Final = ("mean", "p50", "p90", "p99")
 
 
 @dataclass(frozen=True, slots=True)

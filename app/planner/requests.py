@@ -12,7 +12,6 @@ from ..performance.training_requests import TrainingSpeedRequest
 COUNTS: Final = (1, 2, 4, 8, 16)  # GPUs of one replica
 MOST_GPUS: Final = 16  # in all, and
 MOST_OPTIONS: Final = 10  # answered, where nothing else is asked for
-STATISTICS: Final = ("mean", "p50", "p90", "p99")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from ..architecture.tensors import own_parameters
 from ..hardware import Accelerator
 from ..memory.weights import stored_model
 from ..messages import Language, Message
-from ..precision.published import checkpoint_count, checkpoint_tensors
 from ..precision.scheme import Scheme, weight_bytes
 from ..registry.models import ModelEntry
 from .answer import warning
@@ -111,6 +110,8 @@ def _own_scheme(architecture: Architecture) -> Scheme:
 
 def tensors(architecture: Architecture, offset: int = 0, limit: int = MOST_TENSORS) -> dict[str, Any]:
     """A page of the checkpoint's tensors, as it names them, scales included."""
+    from ..precision.published import checkpoint_count, checkpoint_tensors
+
     scheme = _own_scheme(architecture)
     page = islice(checkpoint_tensors(architecture, scheme), offset, offset + limit)
     rows = [{"name": each.name, "shape": list(each.shape), "dtype": each.dtype} for each in page]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidLayout, InvalidRequest
 from app.memory.inference import estimate_inference, predicted_figures
 from app.memory.requests import Model, Speculative
-from app.memory.runtimes import BY_NAME, choices
+from app.memory.runtimes import BY_NAME, choices, runtime_of
 
 from .models import architecture, ask, gpu
 
@@ -26,6 +26,7 @@ NAMES = [
 
 
 def test_every_backend_of_the_enumeration_is_there() -> None:
+    assert [runtime_of(name).backend for name in BY_NAME] == list(BY_NAME)
     assert set(BY_NAME) == set(choices.BACKENDS) == set(choices.VERSIONS) == set(choices.KV_CACHE_DTYPES)
 
 
