@@ -116,6 +116,7 @@ class PerformanceFields(InferenceFields, total=False):
     tpot_definition: str
     disaggregated: bool
     top_ops: int
+    calibration: str | Mapping[str, Any] | None
 
 
 class TrainingSpeedFields(TrainingFields, total=False):
@@ -124,6 +125,7 @@ class TrainingSpeedFields(TrainingFields, total=False):
     tokens: int | None
     virtual_pipeline: int | None
     inter_node_gb_s: float | None  # [10^9 bytes/s]
+    calibration: str | Mapping[str, Any] | None
 
 
 Configurations = Sequence[Mapping[str, Any]]

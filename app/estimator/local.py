@@ -3,7 +3,7 @@
 Whoever speaks to a server by path and body can speak to `Local` instead: the command line does either.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Final
@@ -31,6 +31,7 @@ _SCHEMAS: Final[Mapping[str, tuple[str, str]]] = {
     "/api/recommend": ("recommend", "RecommendSchema"),
     "/api/v1/inference/estimate": ("v1", "EstimateInferenceSchema"),
     "/api/v1/training/estimate": ("v1", "EstimateTrainingSchema"),
+    "/api/calibrate": ("calibration", "CalibrateSchema"),
     "/api/validate/log": ("validation", "LogSchema"),
     "/api/models": ("others", "ModelsQuery"),
     "/api/models/": ("others", "ModelQuery"),
@@ -80,9 +81,9 @@ class Local:
     def get(self, path: str, query: Body | None = None) -> Answer:
         """The answer of `GET path`; raises `DomainError` where the server would answer an error."""
         asked = query or {}
-        for prefix, one in (("/api/models/", self._model), ("/api/gpus/", self._gpu)):
+        for prefix, one in _ONES:
             if path.startswith(prefix):
-                return one(path.removeprefix(prefix), asked)
+                return one(self, path.removeprefix(prefix), asked)
         answer = _GETS.get(path)
         if answer is None:
             raise _no_such(path)
@@ -107,23 +108,38 @@ class Local:
         return self.service.compare(calculation, asked, check, self._refuse, self.language)
 
     def _performance(self, calculation: Calculation, body: Body) -> Answer:
-        return self.service.performance(
-            calculation, schema_of(f"/api/performance/{calculation}").load(body), self.language
-        )
+        values = self._calibrated(schema_of(f"/api/performance/{calculation}").load(body))
+        return self.service.performance(calculation, values, self.language)
 
     def _compare_performance(self, body: Body) -> Answer:
         values = schema_of("/api/performance/compare").load(body)
         calculation: Calculation = values["calculation_type"]
-        check, asked = schema_of(f"/api/performance/{calculation}").load, values["configurations"]
+        schema, asked = schema_of(f"/api/performance/{calculation}"), values["configurations"]
+
+        def check(each: Any) -> Body:
+            return self._calibrated(schema.load(each))
+
         return self.service.compare_performance(calculation, asked, check, self._refuse, self.language)
 
     def _recommend(self, body: Body) -> Answer:
-        return self.service.recommend(schema_of("/api/recommend").load(body), self.language)
+        values = self._calibrated(schema_of("/api/recommend").load(body))
+        return self.service.recommend(values, self.language)
 
     def _whole(self, calculation: Calculation, body: Body) -> Answer:
-        return self.service.whole(
-            calculation, schema_of(f"/api/v1/{calculation}/estimate").load(body), self.language
-        )
+        values = self._calibrated(schema_of(f"/api/v1/{calculation}/estimate").load(body))
+        return self.service.whole(calculation, values, self.language)
+
+    def _calibrate(self, body: Body) -> Answer:
+        return self.service.calibrations.calibrate(schema_of("/api/calibrate").load(body), self.language)
+
+    def _calibrated(self, values: Body) -> Body:
+        """The request with the calibration that it names."""
+        if not isinstance(values.get("calibration"), str):
+            return values
+        return self.service.calibrations.put_in(values)
+
+    def _calibration(self, name: str, _query: Body) -> Answer:
+        return self.service.calibrations.find(name)
 
     def _refuse(self, error: DomainError) -> Answer:
         return error_body(error, self.language)
@@ -146,14 +162,22 @@ _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
     "/api/recommend": lambda local, body, _query: local._recommend(body),
     "/api/v1/inference/estimate": lambda local, body, _query: local._whole("inference", body),
     "/api/v1/training/estimate": lambda local, body, _query: local._whole("training", body),
+    "/api/calibrate": lambda local, body, _query: local._calibrate(body),
     "/api/models/inspect": lambda local, body, query: local._inspect(body, query),
     "/api/validate/log": lambda local, body, _query: local._validate(body),
 }
 
 
+_ONES: Final[Sequence[tuple[str, Callable[[Local, str, Body], Answer]]]] = (
+    ("/api/models/", Local._model),
+    ("/api/gpus/", Local._gpu),
+    ("/api/calibrations/", Local._calibration),
+)
+
 _GETS: Final[Mapping[str, Callable[[Local, Body], Answer]]] = {
     "/api/models": lambda local, query: local.service.models(schema_of("/api/models").load(_Query(query))),
     "/api/gpus": lambda local, query: local.service.gpus(schema_of("/api/gpus").load(_Query(query))),
+    "/api/calibrations": lambda local, _query: local.service.calibrations.every(),
     "/api/accuracy": lambda local, _query: local.service.accuracy(),
 }
 

@@ -1,8 +1,8 @@
 """Corrections that somebody's own measurements make: six mechanisms, each times one factor.
 
 A correction of a device (`memory_bandwidth`, `compute`, `network`) counts on the devices that were measured,
-one of a runtime (`step_overhead`, `token_overhead`, `request_overhead`) under the runtimes that were. No correction lifts a
-rate over the datasheet's, so no corrected answer lies under the roofline's floor.
+one of a runtime (`step_overhead`, `token_overhead`, `request_overhead`) under the runtimes that were. No
+correction lifts a rate over the datasheet's, so no corrected answer lies under the roofline's floor.
 """
 
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +11,7 @@ from typing import Final
 OF_DEVICE: Final = ("memory_bandwidth", "compute", "network")
 OF_RUNTIME: Final = ("step_overhead", "token_overhead", "request_overhead")
 MECHANISMS: Final = (*OF_DEVICE, *OF_RUNTIME)
+OF_TRAINING: Final = (*OF_DEVICE, "step_overhead")
 LEAST, MOST = 0.02, 50.0  # of a factor: beyond them a measurement is of something else
 
 

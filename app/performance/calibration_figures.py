@@ -21,8 +21,8 @@ SERVING: Final = (*LATENCIES, *RATES)
 TRAINING: Final = ("step_ms", "tokens_per_sec", "tokens_per_sec_per_gpu", "mfu")
 TIMES: Final = (*LATENCIES, "step_ms")
 # Standard deviations of logarithms: how far one run lies from the next, and the form from either.
-NOISE: Final = {"ttft_ms": 0.12, "e2e_latency_ms": 0.07}
-NOISE_ELSE: Final = 0.06
+NOISE: Final = {"ttft_ms": 0.2}
+NOISE_ELSE: Final = 0.1
 ROUNDED: Final = 1.27  # a smooth maximum is at most 2^(1/3) over the larger of its two
 NO_TIME: Final = 1e30  # bytes/s of a link that takes none
 

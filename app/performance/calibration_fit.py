@@ -2,8 +2,9 @@
 
     minimize  sum of (log(predicted / measured) / noise)^2  +  sum of (log(factor) / spread)^2
 
-by Gauss-Newton steps, with Huber's weights on the first sum. A factor that the measurements leave nearly as
-uncertain as it was before is not corrected, nor are more factors than there are figures.
+by Gauss-Newton steps, with Huber's weights on the first sum. A factor that the measurements say nothing of
+stays 1; one that they tell little of, or not apart from another, is corrected as far as its spread allows,
+and said to be drawn to 1.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,9 @@ SPREAD: Final[Mapping[str, float]] = {
     "request_overhead": 1.0,
 }
 HUBER: Final = 1.5  # noises from which a figure pulls with no more force than there
-IDENTIFIED: Final = 0.75  # of the uncertainty before: more than that left, and a factor stays 1
+SILENT: Final = 0.97  # of the uncertainty before: more than that left, and a factor stays exactly 1
+IDENTIFIED: Final = 0.75  # more than that left, and a factor is said to be drawn to 1
+ALIKE: Final = 0.7  # cosine of two factors' effects from which the figures do not tell them apart
 FELT: Final = 0.02  # change of a figure's logarithm with a factor's below which it says nothing of it
 STEPS: Final = 12
 CLOSE: Final = 1e-4
@@ -50,13 +53,16 @@ class Figure:
 class Mechanism:
     """What was found of one factor: `low` and `high` hold it with 90%; `felt` figures depend on it.
 
-    `left`: its uncertainty over what it was before. `twin`: the factor that the figures cannot tell it from.
+    `left`: its uncertainty over what it was before, which decides whether it is `corrected` at all and
+    `identified`. `further`: figures that would identify it. `twin`: the factor that the figures do not tell
+    it from.
     """
 
     name: str
     factor: float
     low: float
     high: float
+    corrected: bool
     identified: bool
     felt: int
     left: float
@@ -73,23 +79,25 @@ class Fit:
     before: tuple[float, ...]
     after: tuple[float, ...]
 
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The corrected mechanisms."""
+        return tuple(each.name for each in self.mechanisms if each.corrected)
+
 
 def fit(figures: Sequence[Figure], spread: Mapping[str, float] = SPREAD) -> Fit:
-    """Factors of those mechanisms that the figures identify."""
-    active = [name for name in MECHANISMS if name in spread]
-    first = _linear(figures, NONE, active)
-    while active:
-        factors = descend(figures, active, NONE, spread)
-        slopes = _linear(figures, factors, active)
-        left = _uncertainty(slopes, figures, active, spread)
-        worst = max(range(len(active)), key=left.__getitem__)
-        if left[worst] <= IDENTIFIED and len(active) <= len(figures):
-            break
-        active.pop(worst)
+    """Factors of those mechanisms that the figures say anything of."""
+    everything = [name for name in MECHANISMS if name in spread]
+    first = _linear(figures, NONE, everything)
+    left = _uncertainty(first, figures, everything, spread)
+    active = [name for name, each in zip(everything, left, strict=True) if each <= SILENT]
     factors = descend(figures, active, NONE, spread)
     before = tuple(figure.predict(NONE) for figure in figures)
     after = tuple(figure.predict(factors) for figure in figures)
-    return Fit(factors, _mechanisms(figures, first, factors, active, spread), before, after)
+    slopes = _linear(figures, factors, active, after)
+    known = dict(zip(active, _uncertainty(slopes, figures, active, spread), strict=True))
+    found = [_mechanism(place, figures, first, factors, known, spread) for place in range(len(everything))]
+    return Fit(factors, tuple(found), before, after)
 
 
 def descend(
@@ -99,7 +107,8 @@ def descend(
     here = start
     loss = _loss(figures, here, active, spread)
     for _ in range(STEPS if active else 0):
-        step = _step(figures, here, active, spread)
+        values = [figure.predict(here) for figure in figures]
+        step = _step(figures, here, active, spread, values, _linear(figures, here, active, values))
         share = 1.0
         while share > 0.05:
             there = _moved(here, active, [share * each for each in step])
@@ -116,11 +125,25 @@ def descend(
     return here
 
 
+def without(figures: Sequence[Figure], found: Fit, spread: Mapping[str, float] = SPREAD) -> tuple[float, ...]:
+    """Every figure predicted by a fit that did not see its measurement: one step from the fit of all."""
+    active, here = found.active, found.factors
+    slopes = _linear(figures, here, active, found.after)
+    answers: dict[int, Factors] = {}
+    for left in {figure.measurement for figure in figures} if active else ():
+        kept = [k for k, figure in enumerate(figures) if figure.measurement != left]
+        step = _step(
+            [figures[k] for k in kept], here, active, spread, [found.after[k] for k in kept],
+            [slopes[k] for k in kept],
+        )  # fmt: skip
+        answers[left] = _moved(here, active, step)
+    return tuple(figure.predict(answers.get(figure.measurement, here)) for figure in figures)
+
+
 def _step(
-    figures: Sequence[Figure], here: Factors, active: Sequence[str], spread: Mapping[str, float]
-) -> Vector:
-    values = [figure.predict(here) for figure in figures]
-    slopes = _linear(figures, here, active, values)
+    figures: Sequence[Figure], here: Factors, active: Sequence[str], spread: Mapping[str, float],
+    values: Sequence[float], slopes: Matrix,
+) -> Vector:  # fmt: skip
     errors = [log(value / f.measured) / f.noise for value, f in zip(values, figures, strict=True)]
     weights = [1.0 if abs(error) <= HUBER else HUBER / abs(error) for error in errors]
     matrix = _information(slopes, figures, active, spread, weights)
@@ -191,37 +214,44 @@ def _uncertainty(
     return [sqrt(covariance[k][k]) / spread[name] for k, name in enumerate(active)]
 
 
-def _mechanisms(
-    figures: Sequence[Figure], first: Matrix, factors: Factors, active: Sequence[str],
+def _mechanism(
+    place: int, figures: Sequence[Figure], first: Matrix, factors: Factors, known: Mapping[str, float],
     spread: Mapping[str, float],
-) -> tuple[Mechanism, ...]:  # fmt: skip
-    everything = [name for name in MECHANISMS if name in spread]
-    alone = _uncertainty(_linear(figures, factors, active), figures, active, spread) if active else []
-    ratios = dict(zip(active, alone, strict=True))
-    found = []
-    for place, name in enumerate(everything):
-        column = [row[place] for row in first]
-        felt = sum(abs(slope) > FELT for slope in column)
-        left = ratios.get(name, 1.0)
-        value, wide = getattr(factors, name), exp(1.645 * left * spread[name])
-        twin = None if name in ratios or not felt else _twin(first, everything, name, active)
-        further = 0 if name in ratios else _further(column, figures, spread[name])
-        found.append(
-            Mechanism(name, value, value / wide, value * wide, name in ratios, felt, left, further, twin)
-        )
-    return tuple(found)
+) -> Mechanism:  # fmt: skip
+    """One factor with its interval; `first` are the slopes of all before any correction."""
+    names = [name for name in MECHANISMS if name in spread]
+    name = names[place]
+    column = [row[place] for row in first]
+    felt = sum(abs(slope) > FELT for slope in column)
+    left = known.get(name, 1.0)
+    identified = left <= IDENTIFIED
+    value, wide = getattr(factors, name), exp(1.645 * left * spread[name])
+    return Mechanism(
+        name,
+        value,
+        value / wide,
+        value * wide,
+        name in known,
+        identified,
+        felt,
+        left,
+        0 if identified else _further(column, figures, spread[name]),
+        None if identified or not felt else _twin(first, place, names, known),
+    )
 
 
-def _twin(first: Matrix, names: Sequence[str], name: str, active: Sequence[str]) -> str | None:
+def _twin(first: Matrix, place: int, names: Sequence[str], known: Mapping[str, float]) -> str | None:
     """The corrected factor whose effect on the figures is most like this one's."""
-    mine = [row[names.index(name)] for row in first]
+    mine = [row[place] for row in first]
 
     def likeness(other: str) -> float:
         theirs = [row[names.index(other)] for row in first]
         sizes = sqrt(sum(x * x for x in mine) * sum(y * y for y in theirs))
         return abs(sum(x * y for x, y in zip(mine, theirs, strict=True))) / sizes if sizes else 0.0
 
-    return max(active, key=likeness, default=None)
+    others = [name for name in known if name != names[place]]
+    best = max(others, key=likeness, default=None)
+    return best if best is not None and likeness(best) > ALIKE else None
 
 
 def _further(column: Vector, figures: Sequence[Figure], spread: float) -> int:

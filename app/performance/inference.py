@@ -1,7 +1,7 @@
 """Speed of serving: one request in, latencies, throughput, bottleneck, operations, cost and bands out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..messages import Message
@@ -154,9 +154,22 @@ def _parameters(setup: Setup, price: float | None) -> dict[str, Any]:
         "price_per_hour": price,
         "price_date": dated,
         "num_gpus": setup.gpus,
-        "coefficients": {"device": basis.device, "runtime": basis.runtime, "date": basis.date},
+        "coefficients": {
+            "device": basis.device,
+            "runtime": basis.runtime,
+            "date": basis.date,
+            **({"calibration": _calibrated(request)} if request.calibration else {}),
+        },
         **({"tokens_per_step": round(setup.engine.accepted, 3)} if speculative else {}),
     }
+
+
+def _calibrated(request: PerformanceRequest) -> dict[str, Any]:
+    """The calibration's name, and the factors of it that count here."""
+    calibration, gpu = request.calibration, request.serving.gpu
+    if calibration is None or gpu is None:
+        return {}
+    return {"name": calibration.name, **asdict(calibration.on(gpu.name, request.serving.backend))}
 
 
 def _warnings(setup: Setup, flow: Flow) -> list[Message]:

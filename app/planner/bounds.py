@@ -12,6 +12,7 @@ from math import ceil, inf
 from ..hardware import Accelerator
 from ..memory.runtimes.base import Deployment
 from ..performance.coefficients import Ask, peak_bandwidth, rates_of
+from ..performance.corrections import rates_on
 from ..performance.operations import totals
 from ..performance.requests import PerformanceRequest
 from ..performance.roofline import Rates, distinct
@@ -172,7 +173,7 @@ def _measured(found: Profile, gpu: Accelerator, request: PerformanceRequest) -> 
         found.deployment.backend, found.deployment.request.backend_version, found.deployment.layout,
         found.scheme, bool(serving.enforce_eager), serving.gpus_per_node, request.inter_node_gb_s,
     )  # fmt: skip
-    rates: Rates = rates_of(gpu, ask)[0]
+    rates: Rates = rates_on(rates_of(gpu, ask)[0], request.calibration, gpu, found.deployment.backend)
     sent = sums.summed / rates.reduce + sums.routed / rates.link
     token = (sums.moved * rates.moving / rates.peak_bandwidth + sent) / depth
     cached = (sums.context + sums.repeated * rates.repeated) / rates.cache_bandwidth / depth

@@ -17,6 +17,7 @@ from ..planner.requests import (
     Targets,
     TrainingPlanRequest,
 )
+from .calibration_use import said_in_plan
 from .lookup import Lookup
 from .speed_questions import speed_question
 from .training_speed_question import training_speed_question
@@ -73,6 +74,7 @@ def _serving(values: Values, lookup: Lookup) -> PlanQuestion:
     limits, money = _limits(values, lookup, warnings), _money(values, lookup, warnings)
     request = PlanRequest(ask, limits, targets, money, _checkpoint(values, lookup))
     parameters = _echo(values, found.parameters, limits, targets, money)
+    warnings.extend(said_in_plan(ask.calibration))
     return PlanQuestion(request, tuple(lookup.gpus), parameters, (*_kept(found.warnings), *warnings))
 
 
@@ -90,6 +92,7 @@ def _training(values: Values, lookup: Lookup) -> PlanQuestion:
         _checkpoint(values, lookup),
     )  # fmt: skip
     parameters = _echo(values, found.parameters, limits, targets, money)
+    warnings.extend(said_in_plan(found.request.calibration))
     return PlanQuestion(request, tuple(lookup.gpus), parameters, (*_kept(found.warnings), *warnings))
 
 
@@ -102,7 +105,8 @@ def _asked(values: Values) -> dict[str, Any]:
 def _kept(warnings: tuple[Message, ...]) -> tuple[Message, ...]:
     """Without what is said of the device that stands in, and of fields that the layouts need."""
     idle = ("fsdp", "zero_stage", "sequence_parallel", "gpus_per_node", "batch_size")
-    return tuple(w for w in warnings if w.params.get("field") not in idle)
+    of_one = ("calibration_used", "calibration_idle")
+    return tuple(w for w in warnings if w.params.get("field") not in idle and w.code not in of_one)
 
 
 def _needs_tokens(values: Values) -> None:

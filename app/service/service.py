@@ -3,7 +3,8 @@
 Every face (HTTP, command line, Python) goes through these functions, so all of them give the same answer.
 Values are those that the schemas accept: canonical names, right types, unknown fields refused.
 
-Training, speed, plans, logs and the hub are imported when first asked for: a command line answers one question and pays for one.
+Training, speed, plans, logs and the hub are imported when first asked for: a command line answers one
+question and pays for one.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -8,6 +8,7 @@ from ..errors import invalid
 from ..memory.requests import InferenceRequest
 from ..messages import Message
 from ..performance.requests import PerformanceRequest
+from .calibration_use import calibration_of, said_of
 from .lookup import Lookup
 from .questions import inference_question
 
@@ -36,17 +37,19 @@ def speed_question(values: Values, lookup: Lookup) -> SpeedQuestion:
     speculative = values.get("speculative") or {}
     if "acceptance_rate" in speculative:
         own["acceptance_rate"] = speculative["acceptance_rate"]
+    calibration = calibration_of(values.get("calibration"), "inference")
     question = inference_question(_of_memory(values), lookup)
     serving = question.request
     assert isinstance(serving, InferenceRequest)  # noqa: S101 - what that function makes
     read, written = _lengths(values, serving.sequence_length)
     serving = replace(serving, sequence_length=max(serving.sequence_length, read + written))
-    request = PerformanceRequest(serving, read, written, **own)
+    request = PerformanceRequest(serving, read, written, **{**own, "calibration": calibration})
     echoed = {**question.parameters, **{k: v for k, v in _OWN.items() if k != "acceptance_rate"}, **own}
     echoed.update(input_length=read, output_length=written)
     if speculative:
         echoed["speculative"] = speculative
-    return SpeedQuestion(request, echoed, (*question.warnings, *_idle(values, request)))
+    said = said_of(calibration, serving.gpu.name if serving.gpu else "", serving.backend)
+    return SpeedQuestion(request, echoed, (*question.warnings, *said, *_idle(values, request)))
 
 
 def _of_memory(values: Values) -> dict[str, Any]:

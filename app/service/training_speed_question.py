@@ -8,12 +8,13 @@ from ..errors import invalid
 from ..memory.requests import TrainingRequest
 from ..messages import Message
 from ..performance.training_requests import TrainingSpeedRequest
+from .calibration_use import calibration_of, said_of
 from .lookup import Lookup
 from .questions import training_question
 
 Values = Mapping[str, Any]
 
-OWN: Final = ("tokens", "virtual_pipeline", "inter_node_gb_s")
+OWN: Final = ("tokens", "virtual_pipeline", "inter_node_gb_s", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,14 @@ def training_speed_question(values: Values, lookup: Lookup) -> SpeedQuestion:
         raise invalid("gpu", "is_missing")
     found = training_question({name: value for name, value in values.items() if name not in OWN}, lookup)
     training = cast(TrainingRequest, found.request)
-    request = TrainingSpeedRequest(training, **{name: values[name] for name in OWN if name in values})
-    echoed = {**found.parameters, **dict.fromkeys(OWN), **{n: values[n] for n in OWN if n in values}}
+    calibration = calibration_of(values.get("calibration"), "training")
+    own = {name: values[name] for name in OWN if name in values}
+    request = TrainingSpeedRequest(training, **{**own, "calibration": calibration})
+    echoed = {**found.parameters, **dict.fromkeys(OWN), **own}
     gpu = training.gpu
     price = None if gpu is None else gpu.cloud_price
     echoed["price_per_hour"] = None if gpu is None else gpu.price_per_hour
     echoed["price_date"] = None if price is None else price.date
     warnings = tuple(w for w in found.warnings if w.params.get("field") != "gpus_per_node")
-    return SpeedQuestion(request, echoed, warnings)
+    said = said_of(calibration, "" if gpu is None else gpu.name, training.framework)
+    return SpeedQuestion(request, echoed, (*warnings, *said))

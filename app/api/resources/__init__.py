@@ -2,7 +2,20 @@
 
 from flask_smorest import Blueprint
 
-from . import accuracy, gpus, health, memory, metrics, models, options, performance, recommend, v1
+from . import (
+    accuracy,
+    calibration,
+    gpus,
+    health,
+    memory,
+    metrics,
+    models,
+    options,
+    performance,
+    recommend,
+    settings,
+    v1,
+)
 
 BLUEPRINTS: tuple[Blueprint, ...] = (
     health.blueprint,
@@ -12,7 +25,9 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     memory.blueprint,
     performance.blueprint,
     recommend.blueprint,
+    calibration.blueprint,
     v1.blueprint,
     accuracy.blueprint,
     metrics.blueprint,
+    settings.blueprint,
 )

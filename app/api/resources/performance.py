@@ -11,7 +11,7 @@ from ..replies import json_reply, language
 from ..schemas.answers import CompareSpeedAnswer, SpeedAnswer, TrainingSpeedAnswer
 from ..schemas.performance import ComparePerformanceSchema, PerformanceSchema
 from ..schemas.training_speed import TrainingSpeedSchema
-from .blueprints import Blueprint, service
+from .blueprints import Blueprint, calibrated, service
 
 blueprint = Blueprint(
     "performance", __name__, url_prefix="/api/performance", description="How fast a model is"
@@ -28,7 +28,7 @@ _SCHEMAS = {"inference": _INFERENCE, "training": _TRAINING}
 def inference(values: dict[str, Any]) -> Response:
     """Latencies, throughput, what bounds them and what tokens cost, by batch or under load."""
     _counted(values)
-    return json_reply(service().performance("inference", values, language()))
+    return json_reply(service().performance("inference", calibrated(values), language()))
 
 
 @blueprint.post("/training")
@@ -36,7 +36,7 @@ def inference(values: dict[str, Any]) -> Response:
 @blueprint.response(200, TrainingSpeedAnswer())
 def training(values: dict[str, Any]) -> Response:
     """Step time, rates, utilization, and what a number of tokens takes and costs."""
-    return json_reply(service().performance("training", values, language()))
+    return json_reply(service().performance("training", calibrated(values), language()))
 
 
 @blueprint.post("/compare")
@@ -52,7 +52,7 @@ def compare(values: dict[str, Any]) -> Response:
     calculation, asked = values["calculation_type"], values["configurations"]
 
     def check(configuration: Any) -> Any:
-        return _counted(_SCHEMAS[calculation].load(configuration))
+        return _counted(calibrated(_SCHEMAS[calculation].load(configuration)))
 
     found = service().compare_performance(calculation, asked, check, refuse, reader)
     return json_reply(found)

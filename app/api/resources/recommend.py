@@ -8,7 +8,7 @@ from ..limits import limited
 from ..replies import json_reply, language
 from ..schemas.recommend import RecommendSchema
 from ..schemas.recommend_answers import PlanAnswer
-from .blueprints import Blueprint, service
+from .blueprints import Blueprint, calibrated, service
 
 blueprint = Blueprint("recommend", __name__, url_prefix="/api", description="What to run a model on")
 
@@ -19,4 +19,4 @@ blueprint = Blueprint("recommend", __name__, url_prefix="/api", description="Wha
 @blueprint.response(200, PlanAnswer())
 def recommend(values: dict[str, Any]) -> Response:
     """Options that hold the targets, best first; what was rejected and why; the change that would help."""
-    return json_reply(service().recommend(values, language()))
+    return json_reply(service().recommend(calibrated(values), language()))

@@ -11,7 +11,7 @@ from ..options import Options
 from ..replies import json_reply, language
 from ..schemas.recommend_answers import EstimateAnswer
 from ..schemas.v1 import EstimateInferenceSchema, EstimateTrainingSchema
-from .blueprints import Blueprint, service
+from .blueprints import Blueprint, calibrated, service
 
 blueprint = Blueprint("v1", __name__, url_prefix="/api/v1", description="Everything in one answer")
 
@@ -38,7 +38,7 @@ class ConfigsAnswer(ma.Schema):
 @blueprint.response(200, EstimateAnswer())
 def inference(values: dict[str, Any]) -> Response:
     """Memory and speed of serving, and what to serve it on."""
-    return json_reply(service().whole("inference", values, language()))
+    return json_reply(service().whole("inference", calibrated(values), language()))
 
 
 @blueprint.post("/training/estimate")
@@ -47,7 +47,7 @@ def inference(values: dict[str, Any]) -> Response:
 @blueprint.response(200, EstimateAnswer())
 def training(values: dict[str, Any]) -> Response:
     """Memory and speed of training, and what to train it on."""
-    return json_reply(service().whole("training", values, language()))
+    return json_reply(service().whole("training", calibrated(values), language()))
 
 
 @blueprint.get("/inference/backends")

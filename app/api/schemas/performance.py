@@ -8,6 +8,7 @@ from ...messages import Message
 from ...performance.requests import PerformanceRequest
 from .. import choices
 from .base import Rule
+from .coefficients import calibration_field
 from .defaults import default_of
 from .fields import Boolean, Choice, Integer, Nested, Number, TextOrObject
 from .inference import InferenceSchema, SpeculativeSchema
@@ -81,6 +82,7 @@ class PerformanceSchema(InferenceSchema):
         default=_default("disaggregated"),
     )
     top_ops = Integer("Operations listed.", least=0, most=1000, default=_default("top_ops"))
+    calibration = calibration_field()
 
 
 class ComparePerformanceSchema(CompareSchema):

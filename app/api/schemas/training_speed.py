@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from ...performance.training_requests import TrainingSpeedRequest
 from .base import Rule
+from .coefficients import calibration_field
 from .defaults import default_of
 from .fields import Integer, Number, TextOrObject
 from .training import TrainingSchema
@@ -29,3 +30,4 @@ class TrainingSpeedSchema(TrainingSchema):
         most=1e6,
         default=_default("inter_node_gb_s"),
     )
+    calibration = calibration_field()
