@@ -1,6 +1,7 @@
 """Walks every endpoint of a running server: `python test_api.py [URL]` prints what it got.
 
-Without a URL, and under pytest, it starts a server of its own. Needs only the standard library.
+Without a URL, and under pytest, it starts a server of its own. A server that is not on loopback, or behind
+a proxy, takes what writes only with its token: set LLM_ESTIMATE_TOKEN. Needs only the standard library.
 """
 
 import json
@@ -67,10 +68,14 @@ STEPS: list[tuple[str, str, Any, int]] = [
 ]
 
 
-def ask(url: str, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
+def ask(
+    url: str, method: str, path: str, body: Any = None, token: str = ""
+) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of one request."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} if data is not None else {}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(url + path, data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as reply:
@@ -93,11 +98,11 @@ def check(status: int, headers: dict[str, str], content: bytes) -> Any:
     return answer
 
 
-def walk(url: str) -> int:
+def walk(url: str, token: str = "") -> int:
     """Every step against a running server; returns how many went wrong."""
     wrong = 0
     for method, path, body, expected in STEPS:
-        status, headers, content = ask(url, method, path, body)
+        status, headers, content = ask(url, method, path, body, token)
         fault = "" if status == expected else f"  EXPECTED {expected}"
         try:
             check(status, headers, content)
@@ -158,6 +163,6 @@ def test_every_endpoint() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        sys.exit(1 if walk(sys.argv[1].rstrip("/")) else 0)
+        sys.exit(1 if walk(sys.argv[1].rstrip("/"), os.environ.get("LLM_ESTIMATE_TOKEN", "")) else 0)
     with running() as own:
         sys.exit(1 if walk(own) else 0)
