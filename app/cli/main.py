@@ -30,6 +30,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "validate-log": "logs",
     "accuracy": "logs",
     "serve": "serve",
+    "settings": "settings",
+    "token": "tokens",
     "interactive": "interactive",
     "mcp": "mcp",
     "completion": "completion",

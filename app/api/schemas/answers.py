@@ -304,3 +304,20 @@ class AccuracyAnswer(Answer):
     rows = f.List(f.Dict(), **_required("Every figure with its source."))
     not_compared = f.List(f.Dict(), **_required("Runs that could not be asked, and why."))
     speed = f.Dict(**_required("Errors of speeds: in the fit's sample, device and source left out."))
+
+
+class SettingAnswer(Answer):
+    """One setting."""
+
+    name = f.String(**_required())
+    variable = f.String(**_required("Environment variable."))
+    default = f.String(**_required("As written; empty is none."))
+    help = f.String(**_required())
+    secret = f.Boolean(**_required())
+    value = f.Raw(**_required("Of a secret, set or unset."))
+
+
+class SettingsAnswer(Answer):
+    """What the service runs with."""
+
+    settings = f.List(f.Nested(SettingAnswer), required=True)
