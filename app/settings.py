@@ -218,12 +218,22 @@ def read_settings(environment: Mapping[str, str] | None = None, **overrides: Any
 
 
 def _read(setting: Setting, source: Mapping[str, str]) -> Any:
-    text = source.get(setting.variable) or setting.default
+    text = source.get(setting.variable) or _from_file(setting, source) or setting.default
     try:
         return setting.read(text)
     except ValueError as error:
         shown = "…" if setting.secret or "@" in text else repr(text)
         raise ValueError(f"{setting.variable}={shown}: {error}") from error
+
+
+def _from_file(setting: Setting, source: Mapping[str, str]) -> str:
+    """What stands in the file that VARIABLE_FILE names, for secrets only: how containers are handed them."""
+    variable = f"{setting.variable}_FILE"
+    path = source.get(variable) if setting.secret else None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() if path else ""
+    except OSError as error:
+        raise ValueError(f"{variable}={path!r}: {error.strerror}") from error
 
 
 def shown_settings(settings: Settings) -> list[dict[str, Any]]:

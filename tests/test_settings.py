@@ -40,6 +40,19 @@ def test_a_bad_value_names_its_variable(variable: str, text: str) -> None:
         read_settings({variable: text})
 
 
+def test_a_secret_may_stand_in_a_file_and_nothing_else_may(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hush-4711\n")
+    source = {"LLM_ESTIMATE_TOKEN_FILE": str(tmp_path / "token"), "PORT_FILE": str(tmp_path / "token")}
+    settings = read_settings(source)
+    assert (settings.token, settings.port) == ("hush-4711", 5000)
+    assert read_settings({**source, "LLM_ESTIMATE_TOKEN": "nearer"}).token == "nearer"
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match="REDIS_URL_FILE='/nowhere/redis': No such file"):
+        read_settings({"REDIS_URL_FILE": "/nowhere/redis"})
+
+
 def test_secrets_stand_in_no_representation_and_no_listing() -> None:
     settings = read_settings({}, **dict.fromkeys(SECRETS, "hush-4711"))
     assert "hush" not in repr(settings) + str(settings) + str(shown_settings(settings))
