@@ -23,6 +23,12 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
     """
     deployment = deploy(request)
     deployment.check()
+    return estimate_deployed(deployment)
+
+
+def estimate_deployed(deployment: Deployment) -> Estimate:
+    """The same for a request that is set up and checked."""
+    request = deployment.request
     ranks = _ranks(deployment)
     deployment.warnings.extend(_idle_experts(deployment, ranks))
     extra: dict[str, Any] = {"minimum_bytes": _minimum(deployment)}

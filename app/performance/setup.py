@@ -1,7 +1,8 @@
 """A request set up: the runtime's own capacity and settings, and the engine that its steps run on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from ..architecture.operations import Attention
@@ -9,7 +10,7 @@ from ..errors import NotSupportedYet, Problem, invalid
 from ..hardware import Accelerator
 from ..lanes import choose, least, most, some, up, whole
 from ..memory.estimate import Estimate
-from ..memory.inference import estimate_inference
+from ..memory.inference import estimate_deployed
 from ..memory.requests import InferenceRequest
 from ..memory.runtimes import deploy
 from ..memory.runtimes.base import Deployment
@@ -40,7 +41,8 @@ class Setup:
     """Everything that the closed forms and the simulation ask for, of one replica.
 
     `batch`: sequences asked for. `room`: sequences that run at once, by memory and by the scheduler.
-    `ask` or `shape`: what its coefficients were asked for with.
+    `ask` or `shape`: what its coefficients were asked for with. `estimate`: memory, worked out when first
+    asked for: a search sets up many and answers with few.
     `prompt`: tokens of a prompt that are computed, `cached` those that are found.
     """
 
@@ -50,13 +52,18 @@ class Setup:
     basis: Basis
     ask: Ask | None
     shape: Shape | None
-    memory: Estimate
+    estimate: Callable[[], Estimate]
     batch: int
     room: int
     fits: bool
     prompt: int
     cached: int
     warnings: tuple[Message, ...]
+
+    @property
+    def memory(self) -> Estimate:
+        """What each rank holds."""
+        return self.estimate()
 
     @property
     def memory_warnings(self) -> tuple[Message, ...]:
@@ -97,7 +104,7 @@ def set_up(request: PerformanceRequest) -> Setup:
     if architecture.kind == "encoder_decoder":
         raise not_yet("model_name", "kind_not_timed", kind=architecture.kind)
     deployment = deploy(serving)
-    memory = estimate_inference(serving)
+    deployment.check()
     engine, basis, ask = _engine(request, deployment, gpu)
     room, fits = _room(deployment, request.input_length, request.output_length)
     cached = whole(request.input_length * request.prefix_hit_rate)
@@ -111,7 +118,7 @@ def set_up(request: PerformanceRequest) -> Setup:
         basis,
         ask if isinstance(ask, Ask) else None,
         ask if isinstance(ask, Shape) else None,
-        memory,
+        cache(lambda: estimate_deployed(deployment)),
         deployment.batch,
         room,
         fits,
