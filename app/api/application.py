@@ -34,8 +34,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     metrics.watch_caches(service.lookup.caches())
     app.extensions["limits"] = Limits(settings)
     guard(app, settings, Tokens(settings.token, service.stored_tokens))
-    log_as_json(settings.access_log)
-    watch_traffic(app, metrics)
+    log_as_json()
+    watch_traffic(app, metrics, settings.access_log)
     register_error_handlers(app)
     api = Api(app)
     for blueprint in BLUEPRINTS:
