@@ -144,6 +144,27 @@ class Settings:
         _optional,
         secret=True,
     )
+    history: bool = _setting(
+        "LLM_ESTIMATE_HISTORY", "false", "whether estimates are kept for their token or browser id", _switch
+    )
+    history_days: int = _setting(
+        "LLM_ESTIMATE_HISTORY_DAYS", "90", "days that history stays; 0 is for good", _count
+    )
+    history_most: int = _setting(
+        "LLM_ESTIMATE_HISTORY_MOST", "1000", "entries of history that one owner may have", _count
+    )
+    share_days: int = _setting(
+        "LLM_ESTIMATE_SHARE_DAYS", "180", "days that a shared page stays; 0 is for good", _count
+    )
+    analytics: bool = _setting(
+        "LLM_ESTIMATE_ANALYTICS", "true", "whether usage events are counted, by the hour", _switch
+    )
+    analytics_days: int = _setting(
+        "LLM_ESTIMATE_ANALYTICS_DAYS", "400", "days that counted events stay; 0 is for good", _count
+    )
+    sweep_days: int = _setting(
+        "LLM_ESTIMATE_SWEEP_DAYS", "7", "days that a finished sweep stays; 0 is for good", _count
+    )
     access_log: bool = _setting(
         "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch
     )

@@ -37,7 +37,7 @@ class Lookup:
     """The models and accelerators that requests may name."""
 
     def __init__(self, settings: Settings, store: Store | None = None) -> None:
-        store = store or Store(settings.database_url, settings.data_folder)
+        store = store or Store.from_settings(settings)
         self.gpus: GpuRegistry = gpus()
         self.models = Catalogue(models(), store.models)
         self._builtin = lru_cache(maxsize=4096)(self.models.builtin.lookup)

@@ -42,7 +42,7 @@ class Service:
     """The calculations over what can be looked up."""
 
     def __init__(self, settings: Settings, watch: Watch | None = None) -> None:
-        self.store = Store(settings.database_url, settings.data_folder)
+        self.store = Store.from_settings(settings)
         self.lookup = Lookup(settings, self.store)
         self._watch = watch or Watch()
         self._settings = settings

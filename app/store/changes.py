@@ -1,14 +1,23 @@
 """Numbers that count up when something changes, so that processes know when to read it again."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select, update
 
 from .tables import ChangeRow
-from .upsert import insert_into
+from .upsert import insert_into, insert_once
 
 
 def number(connection: Connection, topic: str) -> int:
     """How often a topic has changed; 0 where it never has."""
     return connection.execute(select(ChangeRow.number).where(ChangeRow.topic == topic)).scalar() or 0
+
+
+def claim_turn(connection: Connection, topic: str, now: int, every: int) -> bool:
+    """Whether it is time again for what somebody does every so often; who gets True does it. Times in [s]."""
+    if insert_once(connection, ChangeRow, {"topic": topic, "number": now}):
+        return True
+    due = or_(ChangeRow.number <= now - every, ChangeRow.number > now)  # a time to come: a clock was set back
+    turn = update(ChangeRow).where(ChangeRow.topic == topic, due).values(number=now)
+    return connection.execute(turn).rowcount == 1
 
 
 def count_up(connection: Connection, topic: str) -> None:

@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ..messages import Message
 from .address import Address
 from .engine import WRITES, open_engine
 from .failures import BROKEN, UNREACHABLE, describe
+from .forks import renew_in_children
 from .migrate import ensure_current
 
 LOG: Final = logging.getLogger("llm_estimate.store")
@@ -47,8 +47,7 @@ class Database:
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._rest_until = 0.0
-        myself = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _start_anew(myself()))
+        renew_in_children(self)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -140,8 +139,3 @@ def _identity(address: Address) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _start_anew(database: Database | None) -> None:
-    if database is not None:
-        database.start_anew()

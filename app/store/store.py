@@ -1,20 +1,29 @@
 """Everything that is kept, by subject; a subject's module is imported when it is first asked for."""
 
 import logging
+import time
+from collections import Counter
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..errors import StoreDown
+from ..settings import Settings
 from .address import Address, read_address
+from .behind import Behind
 from .current import look
 from .old_folder import has_models, mark_of
+from .retention import PURGE_EVERY_S, Retention, purge
 from .user_models import StoredModels
 
 if TYPE_CHECKING:
     from .calibrations import Calibrations
     from .database import Database
+    from .events import Events
+    from .history import History
     from .model_rows import ModelRows
+    from .shares import Shares
     from .sweeps import Sweeps
     from .tokens import Tokens
 
@@ -24,10 +33,42 @@ LOG: Final = logging.getLogger("llm_estimate.store")
 class Store:
     """The store of one service; making it opens nothing."""
 
-    def __init__(self, database_url: str | None, data_folder: Path) -> None:
+    def __init__(
+        self,
+        database_url: str | None,
+        data_folder: Path,
+        retention: Retention = Retention(),  # noqa: B008
+    ) -> None:
         self.address: Address = read_address(database_url, data_folder)
+        self.retention = retention
+        self.dropped: Counter[str] = Counter()
+        self.on_dropped: Callable[[str, int], None] = lambda _kind, _count: None
+        self._purge_after = 0.0
         self._folder = data_folder / "models"  # where models were kept before there were tables
         self.models = StoredModels(self.address, lambda: self._model_rows, self._is_untouched)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Store":
+        """The store that the settings mean."""
+        retention = Retention(
+            settings.history_days, settings.history_most, settings.share_days,
+            settings.analytics_days, settings.sweep_days,
+        )  # fmt: skip
+        return cls(settings.database_url, settings.data_folder, retention)
+
+    @cached_property
+    def behind(self) -> Behind:
+        """Writes history and events without anybody waiting."""
+        return Behind(
+            lambda entries: self.history.add(entries, self.retention.history_most),
+            lambda sums: self.events.add(sums),
+            self._purge_in_turn,
+            self._count_dropped,
+        )
+
+    def purge(self) -> dict[str, int]:
+        """Forget what is past its time; how much of each."""
+        return purge(self, self.retention, time.time())
 
     def prepare(self) -> None:
         """What a service does at its start: migrate where that is due. While the store is down it goes on."""
@@ -61,6 +102,27 @@ class Store:
         return Calibrations(self.database)
 
     @cached_property
+    def history(self) -> "History":
+        """Questions that were kept."""
+        from .history import History
+
+        return History(self.database)
+
+    @cached_property
+    def shares(self) -> "Shares":
+        """Shared states of the page."""
+        from .shares import Shares
+
+        return Shares(self.database)
+
+    @cached_property
+    def events(self) -> "Events":
+        """What was used how often."""
+        from .events import Events
+
+        return Events(self.database)
+
+    @cached_property
     def sweeps(self) -> "Sweeps":
         """Sweeps and their finished parts."""
         from .sweeps import Sweeps
@@ -72,6 +134,23 @@ class Store:
         from .model_rows import ModelRows
 
         return ModelRows(self.database)
+
+    def _purge_in_turn(self) -> None:
+        """Once an hour, whichever process of all comes first."""
+        from .changes import claim_turn
+
+        if time.monotonic() < self._purge_after:
+            return
+        self._purge_after = time.monotonic() + PURGE_EVERY_S
+        with self.database.write() as connection:
+            mine = claim_turn(connection, "purged", int(time.time()), PURGE_EVERY_S)
+        if mine:
+            self.purge()
+
+    def _count_dropped(self, kind: str, count: int) -> None:
+        if count:
+            self.dropped[kind] += count
+            self.on_dropped(kind, count)
 
     def _is_untouched(self) -> bool:
         """Whether nothing was ever kept, here or in the folder of old."""
