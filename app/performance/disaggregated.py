@@ -40,7 +40,7 @@ def disaggregated(setup: Setup, rate: float) -> Flow:
         waiting=mine * waiting,
         saturation=load,
         sustainable=sustainable * setup.replicas,
-        percentiles=spread(service, ttft, service.start + read, load, gap, rest),
+        spread=lambda: spread(service, ttft, service.start + read, load, gap, rest),
     )
 
 

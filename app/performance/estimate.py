@@ -1,6 +1,6 @@
 """The shape of an answer on speed: latencies with their spread, throughput, what bounds it, and a band."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,7 +38,12 @@ class Flow:
     waiting: float = 0.0
     saturation: float | None = None
     sustainable: float | None = None
-    percentiles: Mapping[str, Quantiles] = field(default_factory=dict)
+    spread: Callable[[], Mapping[str, Quantiles]] = dict
+
+    @property
+    def percentiles(self) -> Mapping[str, Quantiles]:
+        """Each latency over requests, worked out when asked for: a search compares means mostly."""
+        return self.spread()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ it, and so on, which adds (G - S) rho / (1 - rho) to a request whose first step 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import exp, log, pi, sqrt
 from typing import Final
 
@@ -132,9 +133,9 @@ def service_of(setup: Setup) -> Service:
     )
 
 
-def poisson(setup: Setup, rate: float) -> Flow:
-    """A Poisson stream of `rate` requests/s over all replicas."""
-    service = service_of(setup)
+def poisson(setup: Setup, rate: float, service: Service | None = None) -> Flow:
+    """A Poisson stream of `rate` requests/s over all replicas, each of them `service` [as set up]."""
+    service = service or service_of(setup)
     mine = rate / setup.replicas
     sustainable = service.sustainable()
     load = mine / sustainable
@@ -144,9 +145,12 @@ def poisson(setup: Setup, rate: float) -> Flow:
     return _flow(setup, service, point, wait, load, sustainable, served * setup.replicas)
 
 
-def closed(setup: Setup, concurrency: int) -> Flow:
-    """A closed loop of `concurrency` requests over all replicas: each answer is followed by a request."""
-    service = service_of(setup)
+def closed(setup: Setup, concurrency: int, service: Service | None = None) -> Flow:
+    """A closed loop of `concurrency` requests over all replicas: each answer is followed by a request.
+
+    `service`: one replica, where it is known already.
+    """
+    service = service or service_of(setup)
     mine = concurrency / setup.replicas
     inside = min(mine, float(service.room))
     sustainable = service.sustainable()
@@ -279,7 +283,7 @@ def _flow(
         waiting=point.rate * wait,
         saturation=load,
         sustainable=sustainable * setup.replicas,
-        percentiles=_spread(setup, service, point, ttft, load),
+        spread=cache(lambda: _spread(setup, service, point, ttft, load)),
     )
 
 
@@ -291,20 +295,21 @@ def _spread(
     long = point.read > 5 * point.step
     first = quantiles_of_ttft(ttft, floor, load, service.cv > 0.5, long)
     none = Quantiles(0.0, 0.0, 0.0, 0.0)
+    deviation = _deviation(service, point)
     return {
         "ttft_ms": first,
-        "tpot_ms": _per_request(setup, service, point) if service.steps else none,
+        "tpot_ms": _per_request(setup, service, point, deviation) if service.steps else none,
         "itl_ms": _gaps(setup, point) if service.steps else none,
-        "e2e_latency_ms": _whole(service, point, ttft, first),
+        "e2e_latency_ms": _whole(service, point, ttft, first, deviation),
     }
 
 
-def _per_request(setup: Setup, service: Service, point: Point) -> Quantiles:
+def _per_request(setup: Setup, service: Service, point: Point, deviation: float) -> Quantiles:
     """Mean gap of a request, which varies with what falls into it."""
     kept = setup.engine.accepted
     mean = point.stay(service.steps) / service.steps
-    deviation = _deviation(service, point) / service.steps
-    at = {name: max(point.step, mean + z * deviation) / kept for name, z in NORMAL.items()}
+    wide = deviation / service.steps
+    at = {name: max(point.step, mean + z * wide) / kept for name, z in NORMAL.items()}
     return Quantiles(mean / kept, at["p50"], at["p90"], at["p99"])
 
 
@@ -334,12 +339,14 @@ def _gaps(setup: Setup, point: Point) -> Quantiles:
     return Quantiles(point.mean_step / kept, at["p50"], at["p90"], at["p99"])
 
 
-def _whole(service: Service, point: Point, ttft: float, first: Quantiles) -> Quantiles:
+def _whole(
+    service: Service, point: Point, ttft: float, first: Quantiles, deviation: float
+) -> Quantiles:
     """Whole requests: lengths as their distribution has them, and the spread of their gaps."""
     rest = point.stay(service.steps)
     if not rest:
         return first
-    slow = _deviation(service, point) / rest
+    slow = deviation / rest
     cv = sqrt(service.cv**2 + slow**2)
     p50, p90, p99 = (ttft + rest * gamma_quantile(cv, share) for share in SHARES.values())
     return Quantiles(ttft + rest, p50, p90, p99)

@@ -203,7 +203,7 @@ def _measured(setup: Setup, service: Service, run: Run) -> Flow:
         in_flight=weights / max(len(gaps), 1),
         saturation=offered / sustainable,
         sustainable=sustainable * setup.replicas,
-        percentiles={
+        spread=lambda: {
             "ttft_ms": _quantiles([(value, 1) for value in first]),
             "tpot_ms": _quantiles([(value, 1) for value in per]),
             "itl_ms": _quantiles([(gap / accepted, weight) for gap, weight in gaps]),

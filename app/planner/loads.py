@@ -36,18 +36,19 @@ def hold(request: PerformanceRequest, targets: Targets, limits: Limits) -> Held 
         return Message("plan_no_fit")
     most = max(1, limits.max_gpus // setup.deployment.layout.gpus)
     rate = targets.requests_per_sec or request.request_rate
+    one = service_of(setup)
     if rate is not None:
-        return _replicated(setup, targets, most, lambda s: poisson(s, rate), _least(setup, rate), None)
+        return _replicated(setup, targets, most, lambda s: poisson(s, rate, one), _least(one, rate), None)
     if request.concurrency is not None:
         asked = request.concurrency
         least = max(1, ceil(asked / setup.room))
-        return _replicated(setup, targets, most, lambda s: closed(s, asked), least, asked)
-    return _largest(setup, targets, limits.data_parallel or 1)
+        return _replicated(setup, targets, most, lambda s: closed(s, asked, one), least, asked)
+    return _largest(setup, one, targets, limits.data_parallel or 1)
 
 
-def _least(setup: Setup, rate: float) -> int:
+def _least(one: Service, rate: float) -> int:
     """Replicas that a rate needs at least."""
-    return max(1, ceil(rate / (BUSY * service_of(setup).sustainable())))
+    return max(1, ceil(rate / (BUSY * one.sustainable())))
 
 
 def _replicated(
@@ -76,14 +77,14 @@ def _alone_misses(setup: Setup, targets: Targets) -> bool:
     return _broken(flow, _figures(flow, setup), targets) is not None
 
 
-def _largest(setup: Setup, targets: Targets, replicas: int) -> Held | Message:
+def _largest(setup: Setup, one: Service, targets: Targets, replicas: int) -> Held | Message:
     """The largest number of requests in flight that holds the targets and fits at their full length."""
     spread = _over(setup, replicas)
-    high = min(_most(service_of(setup), targets), max(1, setup.deployment.largest_batch()))
+    high = min(_most(one, targets), max(1, setup.deployment.largest_batch()))
     low, best, broken = 0, None, None
     at = max(high, 1)
     while at > low:
-        flow = closed(spread, at * replicas)
+        flow = closed(spread, at * replicas, one)
         lost = _broken(flow, _figures(flow, spread), targets)
         if lost is None:
             best, low = (at, flow), at
