@@ -1,6 +1,8 @@
 """A small hub on loopback that can be told to misbehave."""
 
+import gzip
 import json
+import ssl
 import struct
 import threading
 import time
@@ -8,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+TLS = Path(__file__).parent / "tls"  # a certificate for hub.test that signs itself
 Answer = Callable[["Handler"], None]
 
 
@@ -20,6 +24,7 @@ class FakeHub:
     files: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # that TLS connections asked for
     endpoint: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -66,12 +71,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running() -> Iterator[FakeHub]:
-    """A hub that answers until the block ends."""
+def running(tls: bool = False) -> Iterator[FakeHub]:
+    """A hub that answers until the block ends; with `tls` it is hub.test, under a certificate of its own."""
     hub = FakeHub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(TLS / "hub.pem", TLS / "hub.key")
+        context.sni_callback = lambda _socket, name, _context: hub.names.append(name)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        hub.endpoint = f"https://hub.test:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield hub
@@ -142,3 +153,52 @@ def cut_short(handler: Handler) -> None:
 
 def ignores_ranges(handler: Handler) -> None:
     handler.send(200, handler.hub.files[handler.path])
+
+
+def zipped(handler: Handler) -> None:
+    """A little that unpacks to a lot, though nothing packed was asked for."""
+    handler.send(200, gzip.compress(b" " * 1_000_000), Content_Encoding="gzip")
+
+
+def _flood(handler: Handler, start: bytes, more: bytes) -> None:
+    """Send something, then something else for ever, as fast as it is taken."""
+    handler.close_connection = True
+    try:
+        handler.wfile.write(start)
+        while not handler.hub.stop.is_set():
+            handler.wfile.write(more)
+    except OSError:
+        return
+
+
+def endless_chunks(handler: Handler) -> None:
+    _flood(handler, _CHUNKED, b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+
+
+def endless_chunk_size(handler: Handler) -> None:
+    _flood(handler, _CHUNKED, b"0" * 65536)
+
+
+def endless_trailers(handler: Handler) -> None:
+    _flood(handler, _CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-More: 1\r\n" * 100)
+
+
+def endless_headers(handler: Handler) -> None:
+    _flood(handler, b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n" * 100)
+
+
+def endless_continues(handler: Handler) -> None:
+    _flood(handler, b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def no_http(handler: Handler) -> None:
+    handler.close_connection = True
+    handler.wfile.write(b"\x16\x03\x01 220 mail.example ESMTP\r\n")
+
+
+def negative_length(handler: Handler) -> None:
+    handler.send(200, b"{}", Content_Length="-1", Connection="close")
+    handler.close_connection = True
+
+
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
