@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from app.api.application import create_app
 from app.api.traffic import JsonLines
 from app.registry.transfer import Limits
+from app.settings import read_settings
 
 from ..registry import fake_hub
 from ..registry.fake_hub import FakeHub, safetensors, tensor
@@ -22,17 +25,32 @@ CONFIG = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 1, "num
 SECRET = "hf_hush-4711"
 
 
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
+@pytest.fixture(scope="module")
+def running_hub() -> Iterator[FakeHub]:
     with fake_hub.running() as running:
         running.put(REPO, "config.json", CONFIG)
         running.put(REPO, "model.safetensors", safetensors({"w": tensor("BF16", [4, 8], 64)}))
         yield running
 
 
+@pytest.fixture(scope="module")
+def app(running_hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    folder = tmp_path_factory.mktemp("data")
+    environment = {"HF_ENDPOINT": running_hub.endpoint, "HF_TOKEN": SECRET}
+    return create_app(read_settings(environment, data_folder=folder, access_log=False))
+
+
 @pytest.fixture
-def client(make_app: AppMaker, hub: FakeHub) -> FlaskClient:
-    return make_app(hub_offline=False, hub_endpoint=hub.endpoint, hub_token=SECRET).test_client()
+def hub(running_hub: FakeHub) -> FakeHub:
+    running_hub.answers.clear()
+    running_hub.seen.clear()
+    return running_hub
+
+
+@pytest.fixture
+def client(app: Flask, hub: FakeHub) -> FlaskClient:
+    app.extensions["service"].__dict__.pop("_hub", None)  # one with its usual patience
+    return app.test_client()
 
 
 def make_hasty(client: FlaskClient) -> None:
@@ -51,6 +69,7 @@ def test_a_model_of_the_hub(client: FlaskClient, hub: FakeHub) -> None:
     assert (answer.get_json()["name"], answer.get_json()["source"]) == ("tiny", "hub, revision main")
     assert hub.tokens() == [f"Bearer {SECRET}"] * 2
     assert client.get(f"/api/models/{REPO}").get_json()["checkpoint_bytes"] == 64
+    assert client.delete("/api/models/tiny").status_code == 204
 
 
 @pytest.mark.parametrize(
