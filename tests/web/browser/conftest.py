@@ -1,7 +1,10 @@
 """A real browser on a real server: Debian's Chromium driven by Playwright, the application in a thread.
 
 Needs the `browser` extra and the system's `chromium`; CHROMIUM names another executable. Nothing is
-fetched but axe-core, from npm, once (AXE names a copy that is there already).
+fetched but axe-core, from npm, once (AXE names a copy that is there already). THROTTLE=8 makes the pages
+eight times slower: what passes so, passes on a busy machine.
+
+Service workers are off but where a test is about them: a worker may answer past `page.route`.
 """
 
 import os
@@ -29,7 +32,9 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-EXPECTED = ("Failed to load resource", "net::ERR")  # what Chromium says of refused and missing answers
+# What Chromium says of refused and missing answers, and Playwright of a blocked worker.
+EXPECTED = ("Failed to load resource", "net::ERR", "Service Worker registration blocked")
+PATIENCE_MS = 60_000  # for anything that is waited for
 
 PageMaker = Callable[..., Any]
 
@@ -52,7 +57,7 @@ def chromium() -> Iterator[Any]:
     """The browser."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        browser = driver.chromium.launch(executable_path=executable, args=ARGUMENTS, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -68,10 +73,12 @@ def open_page(chromium: Any, address: str) -> Iterator[PageMaker]:
             complaints.append(message.text)
 
     def make(path: str = "/", answered: bool = True, **options: Any) -> Any:
-        options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **options}
-        context = chromium.new_context(**options)
+        usual = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US", "service_workers": "block"}
+        context = chromium.new_context(**{**usual, **options})
         contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
+        slow_down(page)
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address + path)
@@ -86,6 +93,13 @@ def open_page(chromium: Any, address: str) -> Iterator[PageMaker]:
     assert complaints == []
 
 
+def slow_down(page: Any) -> None:
+    """As many times slower as THROTTLE says."""
+    if rate := os.environ.get("THROTTLE"):
+        session = page.context.new_cdp_session(page)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": float(rate)})
+
+
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The source of axe-core."""
@@ -96,5 +110,5 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip("axe-core comes from npm, which is not installed")
     folder = tmp_path_factory.mktemp("axe")
     command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "axe-core@4"]
-    subprocess.run(command, cwd=folder, check=True, timeout=120)
+    subprocess.run(command, cwd=folder, check=True, timeout=300)
     return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urljoin
 
@@ -10,16 +11,11 @@ import pytest
 from app.web.first import presets
 
 from .conftest import PageMaker
+from .waiting import hold, settle, until
 
 pytestmark = pytest.mark.browser
 
 ONE_CARD = "/?mode=inference&model_name=Qwen3-8B&gpu=rtx-4090&batch_size=4&sequence_length=4096"
-
-
-def settle(page: Any) -> None:
-    """Wait until the questions under way are answered."""
-    page.wait_for_timeout(150)
-    page.wait_for_load_state("networkidle")
 
 
 def asked_directly(page: Any, **fields: Any) -> Any:
@@ -71,16 +67,16 @@ def test_a_change_answers_without_a_button(open_page: PageMaker) -> None:
 
 def test_the_last_of_quick_changes_wins(open_page: PageMaker) -> None:
     page = open_page(ONE_CARD)
-    delays = iter([600, 50])
-
-    def slow(route: Any) -> None:
-        page.wait_for_timeout(next(delays, 0))
-        route.continue_()
-
-    page.route("**/api/memory/inference", slow)
+    settle(page)
+    held = hold(page, "**/api/memory/inference")
     page.fill("#f-batch_size", "64")
+    until(page, lambda: len(held) == 1)
     page.fill("#f-batch_size", "8")
-    page.wait_for_timeout(1200)
+    until(page, lambda: len(held) == 2)
+    with suppress(Exception):  # the page may have given it up already
+        held[0].continue_()
+    held[1].continue_()
+    settle(page)
     page.unroute("**/api/memory/inference")
     body = asked_directly(page, batch_size=8)
     assert body["memory_requirements"]["kv_cache"] in page.inner_text(".legend")
@@ -159,8 +155,9 @@ def test_the_timeline_names_its_peak(open_page: PageMaker) -> None:
 def test_a_curve_is_one_request_and_its_points_set_the_control(open_page: PageMaker) -> None:
     page = open_page(ONE_CARD)
     settle(page)
-    asked = []
-    page.on("request", lambda request: "compare" in request.url and asked.append(request.post_data_json))
+    asked: list[Any] = []
+    memory = "memory/compare"
+    page.on("request", lambda request: memory in request.url and asked.append(request.post_data_json))
     page.click('[data-act="axis"][data-arg="batch_size"]')
     page.wait_for_selector('#figure-curve [data-arg="batch_size=1"]')
     curve = [each for each in asked if len({one["batch_size"] for one in each["configurations"]}) > 5]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from .conftest import PageMaker
+from .waiting import hold, kept, settle, until
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +41,7 @@ def test_a_link_asks_the_same_in_another_browser(open_page: PageMaker, address: 
     again = bodies_of(second)
     second.goto(first.url)
     second.wait_for_selector('[data-key="layout"]')
-    second.wait_for_timeout(300)
+    settle(second)
     body = next(each for each in asked if each.get("batch_size") == 3)
     assert body["lora"] == {"rank": 64, "target_modules": ["q_proj", "v_proj"]}
     rendered = json.loads(second.evaluate("document.getElementById('boot').textContent"))["first"]["request"]
@@ -80,7 +81,7 @@ def test_a_pasted_configuration_stays_out_of_the_page_s_requests(open_page: Page
     page.on("request", lambda request: lines.append(request.url))
     page.reload()
     page.wait_for_selector("h1[data-state]")
-    page.wait_for_timeout(300)
+    settle(page)
     assert "config.json" in page.inner_text("#pick-model")
     assert all("hidden_size" not in line.split("#")[0] for line in lines)
 
@@ -100,9 +101,84 @@ def test_pickers_search_and_filter(open_page: PageMaker) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**gpu=rtx-3090**")
     page.keyboard.press("g")
+    page.wait_for_selector("dialog[open]")
     page.keyboard.press("Escape")
-    assert page.locator("dialog[open]").count() == 0
+    page.wait_for_selector("dialog[open]", state="detached")
     assert "gpu=rtx-3090" in page.url
+
+
+def test_keys_are_not_lost_while_a_dialog_closes(open_page: PageMaker) -> None:
+    page = open_page()
+    # All within one task: nothing that the browser does in between may be needed.
+    told = page.evaluate(
+        """() => {
+          const press = key => (document.activeElement ?? document.body).dispatchEvent(
+            new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+          const title = () => document.querySelector("#dialog-title")?.textContent ?? "";
+          const told = [];
+          for (const key of ["m", "Escape", "g", "Escape", "h", "Escape", "m"]) {
+            press(key);
+            told.push(title());
+          }
+          return told;
+        }"""
+    )
+    assert told == ["Choose a model", "", "Choose a GPU", "", "History", "", "Choose a model"]
+    page.wait_for_selector("#model-list [role=option]")  # no late event has emptied it
+    assert page.evaluate("document.activeElement.id") == "model-words"
+
+
+def test_a_choice_survives_what_comes_in_late(open_page: PageMaker) -> None:
+    page = open_page()
+    settle(page)
+    held = hold(page, "**/api/memory/compare")
+    page.keyboard.press("g")
+    page.wait_for_selector("#card-list [role=option] >> nth=5")
+    until(page, lambda: len(held) == 1)
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    chosen = page.get_attribute('#card-list [aria-selected="true"]', "data-arg")
+    held[0].continue_()
+    page.wait_for_selector("#card-list .pill.fits")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**gpu={chosen}**")
+
+
+def test_enter_waits_for_a_list_that_is_not_there_yet(open_page: PageMaker) -> None:
+    page = open_page()
+    held = hold(page, "**/api/models")
+    page.keyboard.press("m")
+    page.fill("#model-words", "qwen3 0.6b")
+    page.keyboard.press("Enter")
+    until(page, lambda: len(held) == 1)
+    held[0].continue_()
+    page.wait_for_url("**model_name=Qwen3-0.6B**")
+
+
+def test_what_is_typed_survives_what_comes_in_late(open_page: PageMaker) -> None:
+    page = open_page()
+    settle(page)
+    page.keyboard.press("g")
+    page.click('[data-act="card-custom"]')
+    page.fill('[name="gpu.memory_gb"]', "33")
+    page.fill('[name="gpu.memory_bandwidth_gb_s"]', "900")
+    page.evaluate("dispatchEvent(new Event('online'))")  # asks and draws anew
+    settle(page)
+    assert page.input_value('[name="gpu.memory_gb"]') == "33"
+    page.click('[data-act="use-card"]')
+    page.wait_for_url("**gpu.memory_gb=33**")
+
+
+def test_what_was_typed_before_the_scripts_came_counts(open_page: PageMaker, address: str) -> None:
+    page = open_page()
+    held = hold(page, "**/js/main.js")
+    page.goto(address, wait_until="commit")
+    page.fill("#plain-batch_size", "5")
+    until(page, lambda: bool(held))
+    held[0].continue_()
+    page.wait_for_url("**batch_size=5**")
+    assert page.input_value("#f-batch_size") == "5"
+    assert page.evaluate("document.activeElement.id") == "f-batch_size"
 
 
 def test_a_hub_id_offline_offers_to_paste(open_page: PageMaker) -> None:
@@ -117,15 +193,16 @@ def test_a_hub_id_offline_offers_to_paste(open_page: PageMaker) -> None:
 
 def test_history_is_kept_searched_compared_and_deleted(open_page: PageMaker) -> None:
     page = open_page("/?mode=inference&model_name=Qwen3-8B&gpu=rtx-4090")
-    page.wait_for_timeout(2300)
+    kept(page, 1)
     page.fill("#f-batch_size", "7")
-    page.wait_for_timeout(2500)
-    page.keyboard.press("Escape")
+    kept(page, 2)
     page.click("#tool-history")
-    page.wait_for_selector(".row")
+    page.wait_for_selector(".row >> nth=1")
     assert page.locator(".row").count() == 2
+    page.fill("#history-words", "no such thing")
+    page.wait_for_selector(".row", state="detached")
     page.fill("#history-words", "qwen3 4090")
-    assert page.locator(".row").count() == 2
+    page.wait_for_selector(".row >> nth=1")
     for box in page.locator('.row input[type="checkbox"]').all():
         box.check()
     with page.expect_download() as download:
@@ -143,7 +220,7 @@ def test_history_is_kept_searched_compared_and_deleted(open_page: PageMaker) -> 
 @pytest.mark.parametrize("kind", ["svg", "png", "csv", "json", "markdown"])
 def test_exports_hold_what_is_shown(open_page: PageMaker, kind: str) -> None:
     page = open_page("/?mode=inference&model_name=Qwen3-8B&gpu=rtx-4090&batch_size=2")
-    page.wait_for_load_state("networkidle")
+    settle(page)
     total = page.locator(".legend tfoot td").first.inner_text()
     weights = page.locator(".legend tbody td[title]").first.get_attribute("title")
     page.keyboard.press("e")
@@ -178,15 +255,16 @@ def test_a_failure_keeps_the_answer_says_why_and_tries_again(open_page: PageMake
     assert "Broken for a while." in page.inner_text(".stale")
     assert "r1" in page.inner_text(".stale")
     failing["on"] = False
-    page.wait_for_selector(".stale", state="detached", timeout=8000)
+    page.wait_for_selector(".stale", state="detached")
     assert page.inner_text("h1") != before
 
 
 def test_offline_it_opens_and_shows_what_was_saved(open_page: PageMaker) -> None:
-    page = open_page("/?mode=inference&model_name=Qwen3-8B&gpu=rtx-4090&batch_size=3")
+    path = "/?mode=inference&model_name=Qwen3-8B&gpu=rtx-4090&batch_size=3"
+    page = open_page(path, service_workers="allow")
     page.wait_for_function("() => navigator.serviceWorker.controller")
     answer = page.inner_text("h1")
-    page.wait_for_timeout(2600)
+    kept(page, 1)
     page.context.set_offline(True)
     page.reload()
     page.wait_for_selector("h1[data-state]")
@@ -198,7 +276,7 @@ def test_offline_it_opens_and_shows_what_was_saved(open_page: PageMaker) -> None
     page.wait_for_selector(".row")
     page.keyboard.press("Escape")
     page.context.set_offline(False)
-    page.wait_for_selector(".stale", state="detached", timeout=8000)
+    page.wait_for_selector(".stale", state="detached")
     assert page.inner_text("#strip") == ""
 
 

@@ -3,7 +3,30 @@
 import { language } from "./words.js";
 
 const open = new Map();
+const planned = new Map();
+let underWay = 0;
 export const roundTrips = [];
+
+/** How much is still asked or about to be asked stands on the root element, for whoever waits for rest. */
+function tell() {
+  document.documentElement.dataset.asking = String(underWay + planned.size);
+}
+
+/** Do something `ms` after it was last asked for on a channel. */
+export function later(channel, ms, work) {
+  clearTimeout(planned.get(channel));
+  planned.set(channel, setTimeout(async () => {
+    planned.delete(channel);
+    underWay += 1;
+    try {
+      await work();
+    } finally {
+      underWay -= 1;
+      tell();
+    }
+  }, ms));
+  tell();
+}
 
 /** What went wrong: the API's own error object where there is one. */
 export class Failure extends Error {
@@ -31,6 +54,8 @@ export async function ask(channel, method, path, body, headers = {}) {
   const control = new AbortController();
   open.set(channel, control);
   const started = performance.now();
+  underWay += 1;
+  tell();
   try {
     const reply = await fetch(path, {
       method, signal: control.signal, headers: { "Accept-Language": language.now, ...(body ? { "Content-Type": "application/json" } : {}), ...headers },
@@ -44,6 +69,9 @@ export async function ask(channel, method, path, body, headers = {}) {
   } catch (error) {
     if (error.name === "AbortError" || open.get(channel) !== control) return null;
     throw error instanceof Failure ? error : new Failure(0, null);
+  } finally {
+    underWay -= 1;
+    tell();
   }
 }
 
@@ -55,10 +83,13 @@ async function read(reply) {
   }
 }
 
-/** Give a channel up: what is under way on it will not paint. */
+/** Give a channel up: what is planned on it is not asked, what is under way on it will not paint. */
 export function drop(channel) {
+  clearTimeout(planned.get(channel));
+  planned.delete(channel);
   open.get(channel)?.abort();
   open.delete(channel);
+  tell();
 }
 
 function note(ms) {

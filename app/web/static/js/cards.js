@@ -1,27 +1,26 @@
 // Picking a GPU: by search and kind, with "fits this job" for each, or a card of the reader's own.
 
 import { h } from "./dom.js";
-import { closeDialog, drawDialog, openDialog } from "./dialog.js";
+import { closeDialog, openDialog, redraw } from "./dialog.js";
 import { CARD_OVERRIDES } from "./fields.js";
 import { bytes, count, money, parseNumber, rate } from "./format.js";
 import { allGpus, fitPill, followGpus, kindChips, selected } from "./gpus.js";
 import { onPaint } from "./engine.js";
 import { setFields, state, unit } from "./state.js";
 import { labelOf } from "./controls.js";
-import { isOpen } from "./dialog.js";
 import { t } from "./words.js";
 
-let look = { words: "", kind: "all", custom: false, open: false };
+let look = { words: "", kind: "all", custom: false };
 
 /** Open the picker. */
 export async function pickGpu() {
-  look = { words: "", kind: "all", custom: false, open: true };
-  openDialog("gpu.pick", draw, { onClose: () => { look.open = false; } });
+  look = { words: "", kind: "all", custom: false };
+  openDialog("gpu.pick", draw);
   await followGpus();
-  if (look.open) drawDialog();
+  redraw(draw);
 }
 
-onPaint(() => { if (look.open && isOpen()) drawDialog(); });
+onPaint(() => redraw(draw));
 
 function draw() {
   if (look.custom) return custom();
@@ -44,7 +43,7 @@ function row(gpu, index) {
 /** Search and filter. */
 export function filterCards(change) {
   look = { ...look, ...change };
-  drawDialog();
+  redraw(draw);
 }
 
 const NO_OVERRIDES = Object.fromEntries(CARD_OVERRIDES.map((field) => [field.key, undefined]));
@@ -58,7 +57,7 @@ export function takeGpu(name) {
 function custom() {
   return [
     h("p", { class: "muted" }, state.fields.gpu ? t("gpu.custom_over", { gpu: state.fields.gpu }) : t("gpu.custom_note")),
-    h("div", { class: "form-row" }, CARD_OVERRIDES.map((field) => h("label", {}, labelOf(field), h("input", { name: field.key, class: "card-field", value: state.fields[field.key] ?? "", inputmode: "decimal", autocomplete: "off" })))),
+    h("div", { class: "form-row" }, CARD_OVERRIDES.map((field) => h("label", {}, labelOf(field), h("input", { name: field.key, class: "card-field", initial: state.fields[field.key] ?? "", inputmode: "decimal", autocomplete: "off" })))),
     h("p", { class: "chips" }, h("button", { type: "button", class: "primary", "data-act": "use-card" }, t("model.use"))),
   ];
 }

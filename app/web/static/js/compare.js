@@ -4,12 +4,11 @@ import { h, s } from "./dom.js";
 import { bar, reach } from "./bar.js";
 import { cardName } from "./gpus.js";
 import { labelOf } from "./controls.js";
-import { fieldsOf } from "./fields.js";
+import { fieldOf, fieldsOf, fromText } from "./fields.js";
 import { chart, figure, line, round, table, text } from "./figure.js";
-import { bytes, parseNumber, signed } from "./format.js";
+import { bytes, signed } from "./format.js";
 import { MARKS, PARTS, stateOf, total, totalKey } from "./parts.js";
 import { change, fieldMode, state, unit } from "./state.js";
-import { typed, fieldOf } from "./fields.js";
 import { has, t } from "./words.js";
 
 const LETTERS = "ABCDEF";
@@ -95,8 +94,8 @@ export function columnForm(index) {
   return [
     h("p", { class: "muted" }, t("compare.form")), h("datalist", { id: "field-names" }, keys.map((key) => h("option", { value: key }, labelOf({ key })))),
     rows.map(([key, value], row) => h("div", { class: "form-row", "data-row": row },
-      h("label", {}, t("compare.field"), h("input", { list: "field-names", name: "key", value: key, spellcheck: "false", autocomplete: "off" })),
-      h("label", {}, t("compare.value"), h("input", { name: "value", value: String(value), spellcheck: "false", autocomplete: "off" })))),
+      h("label", {}, t("compare.field"), h("input", { list: "field-names", name: "key", initial: key, spellcheck: "false", autocomplete: "off" })),
+      h("label", {}, t("compare.value"), h("input", { name: "value", initial: String(value), spellcheck: "false", autocomplete: "off" })))),
     h("p", {}, h("button", { type: "button", class: "primary", "data-act": "save-column", "data-arg": String(index) }, t("compare.save"))),
   ];
 }
@@ -107,9 +106,7 @@ export function saveColumn(index, dialog) {
   for (const row of dialog.querySelectorAll("[data-row]")) {
     const [key, value] = [...row.querySelectorAll("input")].map((input) => input.value.trim());
     if (!key) continue;
-    const field = fieldOf(fieldMode(), key);
-    const numeric = field?.kind === "number" || field?.kind === "slider";
-    edits[key] = numeric ? parseNumber(value) : typed(field, value);
+    edits[key] = fromText(fieldOf(fieldMode(), key), value);
   }
   change((now) => { now.columns = now.columns.map((column, at) => (at === index ? edits : column)); });
 }

@@ -4,8 +4,8 @@
 import { list } from "./api.js";
 import { cardName } from "./gpus.js";
 import { h } from "./dom.js";
-import { CONTROLS, SHARDINGS, fieldOf, shardingOf, typed } from "./fields.js";
-import { count, parameters, parseNumber } from "./format.js";
+import { CONTROLS, SHARDINGS, fieldOf, fromText, shardingOf } from "./fields.js";
+import { count, parameters } from "./format.js";
 import { paint, results } from "./engine.js";
 import { calculation, fieldMode, setFields, state } from "./state.js";
 import { has, t } from "./words.js";
@@ -194,7 +194,7 @@ export function changed(key, event, element) {
   const sliding = event.type === "input" && element.localName === "input";
   if (element.localName === "select" && event.type === "input") return;
   if (value === "") return setFields({ [key]: undefined }, { push: !sliding });
-  const read = field?.kind === "number" || field?.kind === "slider" ? parseNumber(value) : typed(field, value);
+  const read = fromText(field, value);
   if (Number.isNaN(read) || read === state.fields[key]) return;
   setFields({ [key]: read }, { push: !sliding });
 }

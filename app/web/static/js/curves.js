@@ -1,10 +1,10 @@
 // Memory (and speed) against length or batch: one compare call of 24 points, the current value among them.
 
-import { ask, drop } from "./api.js";
+import { ask, drop, later } from "./api.js";
 import { h, s } from "./dom.js";
 import { chart, figure, line, round, table, text, ticks } from "./figure.js";
 import { bytes, count, rate, stop, time } from "./format.js";
-import { paint, results, speedRequest } from "./engine.js";
+import { paint, speedRequest } from "./engine.js";
 import { range, total } from "./parts.js";
 import { body, calculation, state, unit } from "./state.js";
 import { axis, limitLine } from "./timeline.js";
@@ -18,17 +18,15 @@ const TOP = 24;
 const BOTTOM = 36;
 let memory = { key: "", points: [] };
 let speed = { key: "", points: [] };
-let timer = 0;
 
 const variable = () => (state.view.x === "batch_size" ? "batch_size" : "sequence_length");
 const resolved = (answer) => (variable() === "batch_size" ? answer.parameters.batch_size : answer.parameters.sequence_length ?? (answer.parameters.input_length ?? 0) + (answer.parameters.output_length ?? 0)) || 1;
 
 /** Ask for the points of the answer at hand. */
 export function followCurves(answer) {
-  clearTimeout(timer);
   drop("curve-speed");
   if (!answer || state.mode === "compare") return;
-  timer = setTimeout(() => load(answer), 80);
+  later("curve", 80, () => load(answer));
 }
 
 async function load(answer) {
@@ -56,25 +54,26 @@ function at(request, name, value) {
 }
 
 async function loadSpeed(answer, name, values) {
-  if (calculation() !== "inference" || !results.speed?.answer) {
+  if (calculation() !== "inference" || !answer.parameters.gpu) {
     speed = { key: "", points: [] };
     return;
   }
   const every = Math.ceil(values.length / SPEED_POINTS);
   const now = resolved(answer);
   const chosen = values.filter((value, index) => value === now || index % every === 0).slice(0, SPEED_POINTS);
-  const key = JSON.stringify([body("performance"), name, chosen]);
+  const request = { calculation_type: "inference", configurations: chosen.map((value) => speedAt(name, value)) };
+  const key = JSON.stringify(request);
   if (speed.key === key) return;
-  const points = [];
-  for (const value of chosen) {
-    const fields = { ...state.fields, [name]: value };
-    if (name === "sequence_length") { delete fields.input_length; delete fields.output_length; }
-    const found = await ask("curve-speed", "POST", "/api/performance/inference", { ...speedRequest(fields), explain: false }).catch(() => undefined);
-    if (found === null) return;
-    if (found) points.push({ value, answer: found });
-  }
-  speed = { key, name, points };
+  const reply = await ask("curve-speed", "POST", "/api/performance/compare", request);
+  if (!reply) return;
+  speed = { key, name, points: reply.results.map((result, index) => ({ value: chosen[index], answer: result })).filter((point) => !point.answer.error) };
   paint();
+}
+
+function speedAt(name, value) {
+  const fields = { ...state.fields, [name]: value };
+  if (name === "sequence_length") { delete fields.input_length; delete fields.output_length; }
+  return { ...speedRequest(fields), explain: false };
 }
 
 /** 24 stops on a logarithmic axis around the current value, which is one of them. */

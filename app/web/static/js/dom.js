@@ -3,7 +3,10 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An HTML element; `false`, null and undefined props and children are left out. */
+/**
+ * An HTML element; `false`, null and undefined props and children are left out. `value` is what a box shows
+ * whenever the page is drawn, but while it is being typed in; `initial` only what it begins with.
+ */
 export function h(tag, props, ...children) {
   return fill(document.createElement(tag), props, children);
 }
@@ -17,6 +20,7 @@ function fill(node, props, children) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "value") setValue(node, value);
+    else if (name === "initial") node.value = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
   for (const child of children.flat(Infinity)) {

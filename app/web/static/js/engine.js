@@ -1,7 +1,7 @@
 // A change asks memory at once, then speed, then what the open view shows, then what would make it fit.
 // The last answer stays on the page whatever happens to the next.
 
-import { Failure, ask, drop } from "./api.js";
+import { Failure, ask, drop, later } from "./api.js";
 import { boot } from "./boot.js";
 import { find } from "./history.js";
 import { bodies, body, calculation, query, state } from "./state.js";
@@ -26,14 +26,12 @@ export function paint() {
   });
 }
 
-let asked = 0;
 let slow = 0;
 
 /** Ask for the state as it is now. */
 export function refresh() {
-  for (const channel of ["speed", "curve", "curve-speed", "fixes", "gpus", "room"]) drop(channel);
-  clearTimeout(asked);
-  asked = setTimeout(run, 0);
+  for (const channel of ["speed", "curve", "curve-speed", "fixes", "gpus", "room", "plan"]) drop(channel);
+  later("question", 0, run);
 }
 
 /** Take the answer that the server rendered instead of asking for it again. */
@@ -90,16 +88,16 @@ async function fail(error) {
   if (!(error instanceof Failure)) console.error(error);
   clearTimeout(slow);
   Object.assign(results, { failure, waiting: false });
-  if (failure.passing) {
-    await showSaved();
-    planRetry(failure);
-  }
+  if (failure.passing) planRetry(failure);
+  paint(); // the reason at once: what was saved may be long in coming
+  if (!failure.passing) return;
+  await showSaved(failure);
   paint();
 }
 
-async function showSaved() {
+async function showSaved(failure) {
   const entry = await find(state.mode === "compare" ? null : body());
-  if (entry) Object.assign(results, { request: entry.request, answer: entry.answer, saved: entry.at, speed: entry.speed ?? null });
+  if (entry && results.failure === failure) Object.assign(results, { request: entry.request, answer: entry.answer, saved: entry.at, speed: entry.speed ?? null });
 }
 
 function planRetry(failure) {

@@ -1,6 +1,8 @@
 // Every control of every mode: which field of the API it sets, how it is drawn, where it stands.
 // Enumerated values and their sentences come from /api/config/options; what is missing there is not drawn.
 
+import { parseNumber } from "./format.js";
+
 const number = (key, more = {}) => ({ key, kind: "number", ...more });
 const slider = (key, low, high, more = {}) => ({ key, kind: "slider", low, high, ...more });
 const choice = (key, more = {}) => ({ key, kind: "choice", ...more });
@@ -108,7 +110,12 @@ export function shardingOf(fields) {
   return fields.fsdp && fields.fsdp !== "none" ? fields.fsdp : "none";
 }
 
-/** A value out of the address or a text box, in the type that the API wants. */
+/** What was typed into a box, in the type that the API wants; "8k" is a number, NaN what should be one and is none. */
+export function fromText(field, words) {
+  return field?.kind === "number" || field?.kind === "slider" ? parseNumber(words) : typed(field, words);
+}
+
+/** A value out of the address, in the type that the API wants. */
 export function typed(field, value) {
   if (value === true || value === false || Array.isArray(value) || typeof value === "number") return value;
   if (field?.kind === "flag") return value === "true";

@@ -1,7 +1,7 @@
 // What would make it fit: single changes built from the options at hand, priced in one compare call,
 // kept if they fit, ranked by what they cost the user.
 
-import { ask, list } from "./api.js";
+import { ask, drop, later, list } from "./api.js";
 import { h } from "./dom.js";
 import { optionsOf } from "./controls.js";
 import { bytes, count } from "./format.js";
@@ -14,17 +14,14 @@ import { t } from "./words.js";
 const MOST = 24;
 let found = [];
 let combined = null;
-let timer = 0;
 let open = null;
 
 /** 250 ms after the last answer, look for changes. */
 export function followFixes() {
-  clearTimeout(timer);
-  if (state.mode === "compare" || !results.answer?.fit) {
-    found = [];
-    return;
-  }
-  timer = setTimeout(search, 250);
+  if (state.mode !== "compare" && results.answer?.fit) return later("fixes", 250, search);
+  drop("fixes");
+  found = [];
+  return undefined;
 }
 
 async function search() {

@@ -8,7 +8,7 @@ import { toggleTable } from "./figure.js";
 import { change, readAddress, readFragment, setFields, setMode, state, subscribe, unit } from "./state.js";
 import { followRoom } from "./room.js";
 import { scrub, timelineFigure } from "./timeline.js";
-import { typed, fieldOf } from "./fields.js";
+import { fieldOf, fromText, typed } from "./fields.js";
 import { fieldMode } from "./state.js";
 import { notes, room, sentence, verdict } from "./verdict.js";
 import { t } from "./words.js";
@@ -109,6 +109,21 @@ function follow() {
   refresh();
 }
 
+/** What was typed into the plain form before this script ran: its values, and the box that has the focus. */
+function typedBefore() {
+  const boxes = [...$("rail").querySelectorAll(".plain-field input")];
+  const changed = boxes.filter((box) => box.value !== box.defaultValue);
+  const values = changed.map((box) => [box.name, box.value.trim() ? fromText(fieldOf(fieldMode(), box.name), box.value.trim()) : undefined]);
+  return { values: Object.fromEntries(values), focused: boxes.find((box) => box === document.activeElement)?.name };
+}
+
+function takeOver({ values, focused }) {
+  if (Object.keys(values).length) setFields(values, { push: false });
+  paintAll();
+  const box = focused && $(focused === "model_name" ? "pick-model" : focused === "gpu" ? "pick-gpu" : `f-${focused}`);
+  box?.focus();
+}
+
 async function start() {
   readAddress();
   await readFragment();
@@ -123,8 +138,9 @@ async function start() {
   new ResizeObserver(paint).observe($("result"));
   lastAsked = JSON.stringify([state.mode, state.fields, state.config?.config, state.columns, state.view.unit]);
   startShell();
+  const before = typedBefore();
   if (!adopt()) refresh();
-  paint();
+  takeOver(before);
   loadOptions();
   setTimeout(loadGpus, 100);
 }

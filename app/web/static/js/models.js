@@ -2,7 +2,7 @@
 
 import { ask, forget, list } from "./api.js";
 import { h } from "./dom.js";
-import { closeDialog, drawDialog, openDialog } from "./dialog.js";
+import { closeDialog, openDialog, redraw } from "./dialog.js";
 import { SIZE_FIELDS } from "./fields.js";
 import { bytes, count, parameters, parseNumber } from "./format.js";
 import { setConfig, setFields, state } from "./state.js";
@@ -19,7 +19,7 @@ export async function pickModel() {
   look = { ...look, tab: "known", words: "", problem: null, inspected: null };
   openDialog("model.pick", draw);
   models = (await list("/api/models").catch(() => null))?.models ?? models;
-  drawDialog();
+  redraw(draw);
 }
 
 function draw() {
@@ -33,7 +33,7 @@ function draw() {
 /** Switch between the ways. */
 export function modelTab(tab) {
   look = { ...look, tab, problem: null, inspected: null };
-  drawDialog();
+  redraw(draw);
 }
 
 // Known
@@ -92,7 +92,7 @@ function row(model, index) {
 /** Filter by size or family; the same one again clears it. */
 export function filterModels(change) {
   for (const [key, value] of Object.entries(change)) look[key] = key !== "words" && look[key] === value ? null : value;
-  drawDialog();
+  redraw(draw);
 }
 
 /** Use a model by its name. */
@@ -107,7 +107,7 @@ export async function takeModel(name) {
 
 function hub() {
   return [
-    h("label", {}, t("model.hub_id"), h("input", { id: "hub-id", value: look.words.includes("/") ? look.words : "", placeholder: "org/name", spellcheck: "false", autocomplete: "off" })),
+    h("label", {}, t("model.hub_id"), h("input", { id: "hub-id", initial: look.words.includes("/") ? look.words : "", placeholder: "org/name", spellcheck: "false", autocomplete: "off" })),
     h("p", {}, h("button", { type: "button", class: "primary", "data-act": "hub-model", disabled: look.busy }, t(look.busy ? "model.asking" : "model.fetch"))),
     look.problem && h("p", { class: "problem", role: "alert" }, look.problem, " ", h("button", { type: "button", class: "btn small", "data-act": "model-tab", "data-arg": "paste" }, t("model.paste_instead"))),
     h("p", { class: "muted small" }, t("model.hub_note")),
@@ -118,7 +118,7 @@ function hub() {
 export async function hubModel() {
   const id = document.getElementById("hub-id").value.trim();
   look = { ...look, words: id, busy: true, problem: null };
-  drawDialog();
+  redraw(draw);
   try {
     const model = await ask("hub", "POST", "/api/models", { repo_id: id });
     look.busy = false;
@@ -126,7 +126,7 @@ export async function hubModel() {
     if (model) await takeModel(model.name);
   } catch (failure) {
     look = { ...look, busy: false, problem: failure.status ? failure.body.error : t("stale.unreachable") };
-    drawDialog();
+    redraw(draw);
   }
 }
 
@@ -160,7 +160,7 @@ export function configText(text) {
 export async function configFile(file) {
   if (!file) return;
   look = { ...look, tab: "paste", text: await file.text() };
-  drawDialog();
+  redraw(draw);
   await inspect();
 }
 
@@ -175,7 +175,7 @@ async function inspect() {
     const words = failure instanceof SyntaxError ? t("model.not_json") : failure.status ? [failure.body.error, ...failure.body.details.map((each) => each.message)].filter((each, at, all) => all.indexOf(each) === at).join(" ") : t("stale.unreachable");
     look = { ...look, inspected: null, problem: words };
   }
-  drawDialog();
+  redraw(draw);
 }
 
 /** Use the configuration that was looked at. */
@@ -191,7 +191,7 @@ export async function useConfig() {
 function size() {
   return [
     h("p", { class: "muted" }, t("model.size_note")),
-    h("div", { class: "form-row" }, SIZE_FIELDS.map((field) => h("label", {}, labelOf(field), h("input", { name: field.key, class: "size-field", value: state.fields[field.key] ?? "", inputmode: "decimal", autocomplete: "off" })))),
+    h("div", { class: "form-row" }, SIZE_FIELDS.map((field) => h("label", {}, labelOf(field), h("input", { name: field.key, class: "size-field", initial: state.fields[field.key] ?? "", inputmode: "decimal", autocomplete: "off" })))),
     h("p", {}, h("button", { type: "button", class: "primary", "data-act": "use-size" }, t("model.use"))),
   ];
 }

@@ -1,7 +1,7 @@
 // The dialog of what was asked before: search, stars, notes, side by side, export and import.
 
 import { h, on } from "./dom.js";
-import { closeDialog, drawDialog, openDialog } from "./dialog.js";
+import { closeDialog, isOpen, openDialog, redraw } from "./dialog.js";
 import { download } from "./export.js";
 import { entries, forget, forgetAll, importEntries, keep, search, update } from "./history.js";
 import { bytes } from "./format.js";
@@ -29,7 +29,7 @@ function rest(answer) {
   clearTimeout(timer);
   if (!answer || state.mode === "compare" || results.saved) return;
   const entry = { mode: state.mode, address: query() + location.hash, request: body(), answer, title: titleOf(answer) };
-  timer = setTimeout(() => keep({ ...entry, speed: results.speed?.answer ? results.speed : null }).catch(() => {}), 2000);
+  timer = setTimeout(() => keep({ ...entry, speed: results.speed?.answer ? results.speed : null }).then(() => isOpen() && reload(), () => {}), 2000);
 }
 
 /** Open the dialog. */
@@ -37,7 +37,7 @@ export async function showHistory() {
   selected = new Set();
   openDialog("tool.history", draw);
   all = await entries().catch(() => []);
-  drawDialog();
+  redraw(draw);
 }
 
 function draw() {
@@ -75,7 +75,12 @@ const byId = (id) => all.find((entry) => entry.id === Number(id));
 
 async function reload() {
   all = await entries().catch(() => []);
-  drawDialog();
+  redraw(draw);
+}
+
+async function note(entry, words) {
+  entry.note = words;
+  await update(entry);
 }
 
 async function openEntry(id) {
@@ -114,12 +119,12 @@ async function importFile(file) {
 export function startHistory(tell) {
   say = tell;
   onAnswer(rest);
-  on("history-words", (_argument, _event, element) => { words = element.value; drawDialog(); });
+  on("history-words", (_argument, _event, element) => { words = element.value; redraw(draw); });
   on("history-open", openEntry);
   on("history-compare", compareEntries);
-  on("history-select", (id, event, element) => { if (event.type !== "change") return; if (element.checked) selected.add(Number(id)); else selected.delete(Number(id)); drawDialog(); });
+  on("history-select", (id, event, element) => { if (event.type !== "change") return; if (element.checked) selected.add(Number(id)); else selected.delete(Number(id)); redraw(draw); });
   on("history-star", async (id) => { const entry = byId(id); await update({ ...entry, starred: !entry.starred }); await reload(); });
-  on("history-note", async (id, event, element) => { if (event.type === "change") await update({ ...byId(id), note: element.value }); });
+  on("history-note", async (id, event, element) => { if (event.type === "change") await note(byId(id), element.value); });
   on("history-forget", async (id) => { await forget(Number(id)); selected.delete(Number(id)); await reload(); });
   on("history-clear", async () => { await forgetAll(); selected.clear(); await reload(); });
   on("history-export", () => download("llm-estimate-history.json", "application/json", JSON.stringify({ entries: all }, null, 2)));

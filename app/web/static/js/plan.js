@@ -1,6 +1,6 @@
 // Ranked recommendations with their launch commands, from /api/recommend.
 
-import { ask } from "./api.js";
+import { ask, later } from "./api.js";
 import { h } from "./dom.js";
 import { bytes, count, money, percent, rate, time } from "./format.js";
 import { paint } from "./engine.js";
@@ -8,12 +8,10 @@ import { body, calculation, state, unit } from "./state.js";
 import { t } from "./words.js";
 
 let shown = { key: "", answer: null, failure: null };
-let timer = 0;
 
 /** 250 ms after the last answer, ask for plans. */
 export function followPlan() {
-  clearTimeout(timer);
-  timer = setTimeout(load, 250);
+  later("plan", 250, load);
 }
 
 async function load() {

@@ -5,7 +5,7 @@ import { ask } from "./api.js";
 import { boot } from "./boot.js";
 import { $, h, icon, on } from "./dom.js";
 import { columnForm, addColumn, dropColumn, saveColumn } from "./compare.js";
-import { closeDialog, drawDialog, isOpen, moveChoice, openDialog } from "./dialog.js";
+import { closeDialog, drawDialog, isOpen, moveChoice, openDialog, redraw } from "./dialog.js";
 import { EXPORTS, copy, exportAs } from "./export.js";
 import { toggleFixes } from "./fixes.js";
 import { filterGpus, sortGpus } from "./gpus.js";
@@ -92,7 +92,7 @@ async function probePresets() {
     const reply = await ask(`presets-${kind}`, "POST", "/api/memory/compare", { calculation_type: kind, configurations }).catch(() => null);
     reply?.results.forEach((result, index) => { if (result.code === "not_supported_yet") unsupported.add(asked[index].id); });
   }
-  drawDialog();
+  redraw(presetsInside);
 }
 
 function presetsInside() {
@@ -155,7 +155,7 @@ async function sendLog() {
   } catch (failure) {
     log = { answer: null, problem: failure.status ? [failure.body.error, ...(failure.body.details ?? []).map((each) => each.message)].join(" ") : t("stale.unreachable") };
   }
-  drawDialog();
+  redraw(logInside);
 }
 
 function keysInside() {
@@ -176,7 +176,7 @@ export function startShell() {
   on("copy-body", async () => { await copy(JSON.stringify(body(), null, 2)); say(t("share.text_copied")); });
   on("copy-why", async () => { if (results.answer) await copy(whyMarkdown(results.answer, [chosen(results.answer)])); say(t("share.text_copied")); });
   on("presets", () => { presetWords = ""; openDialog("tool.presets", presetsInside); probePresets(); });
-  on("preset-words", (_argument, _event, element) => { presetWords = element.value; drawDialog(); });
+  on("preset-words", (_argument, _event, element) => { presetWords = element.value; redraw(presetsInside); });
   on("take-preset", (id) => { closeDialog(); applyPreset(boot.presets.find((preset) => preset.id === id)); });
   on("command", (name) => { closeDialog(); KEYS.find(([, each]) => each === name)[2](); });
   on("history", () => showHistory());

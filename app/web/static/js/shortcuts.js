@@ -45,7 +45,10 @@ function pressed(event) {
     event.preventDefault();
     return act("presets");
   }
-  if (event.key === "Escape" && !isOpen()) return leave();
+  if (event.key === "Escape") {
+    if (isOpen()) event.preventDefault(); // closed here and now, not by the browser a moment later
+    return leave();
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || isOpen() || event.target.closest?.(TYPING) || localStorage.getItem("keys") === "off") return undefined;
   const found = KEYS.find(([key]) => key === event.key);
   if (!found) return undefined;
