@@ -12,6 +12,7 @@ from .access import guard
 from .counts import SharedCounts, SharedFlag
 from .documentation import Api, add_documentation, openapi_options
 from .errors import register_error_handlers
+from .keeping import keep_history
 from .limits import Limits
 from .metrics import Metrics
 from .parser import LARGEST_BODY
@@ -30,6 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["metrics"] = metrics = Metrics(SharedCounts())
     app.extensions["store_answered"] = SharedFlag()
     app.extensions["service"] = service = Service(settings, metrics)
+    keep_history(app, settings, service.store)
     service.store.prepare()
     metrics.watch_caches(service.lookup.caches())
     app.extensions["limits"] = Limits(settings)

@@ -61,6 +61,9 @@ CACHE_LOOKUPS: Final = Family(
 HUB_CALLS: Final = Family(
     "llm_estimate_hub_calls_total", "counter", ("outcome",), "Models asked of the hub: ok, or the error."
 )
+STORE_DROPPED: Final = Family(
+    "llm_estimate_store_dropped_total", "counter", ("kind",), "History and events that were not kept."
+)
 WORKERS: Final = Family("llm_estimate_workers", "gauge", (), "Worker processes that have served and run.")
 RESIDENT: Final = Family(
     "llm_estimate_worker_resident_bytes", "gauge", ("worker",), "Resident memory of each worker."
@@ -68,7 +71,8 @@ RESIDENT: Final = Family(
 BUILD: Final = Family("llm_estimate_build_info", "gauge", ("python", "version"), "Always 1.")
 
 FAMILIES: Final = (
-    REQUESTS, SECONDS, ERRORS, RATE_LIMITED, ESTIMATES, CACHE_LOOKUPS, HUB_CALLS, WORKERS, RESIDENT, BUILD,
+    REQUESTS, SECONDS, ERRORS, RATE_LIMITED, ESTIMATES, CACHE_LOOKUPS, HUB_CALLS, STORE_DROPPED,
+    WORKERS, RESIDENT, BUILD,
 )  # fmt: skip
 
 
@@ -106,6 +110,9 @@ class Metrics(Watch):
 
     def asked_hub(self, outcome: str) -> None:
         self._counts.add(((HUB_CALLS.name, outcome), 1.0))
+
+    def dropped(self, kind: str, count: int) -> None:
+        self._counts.add(((STORE_DROPPED.name, kind), float(count)))
 
     def text(self) -> str:
         """Everything, as Prometheus reads it."""

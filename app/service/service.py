@@ -45,6 +45,7 @@ class Service:
         self.store = Store.from_settings(settings)
         self.lookup = Lookup(settings, self.store)
         self._watch = watch or Watch()
+        self.store.on_dropped = self._watch.dropped
         self._settings = settings
 
     @cached_property

@@ -2,7 +2,7 @@
 
 
 class Watch:
-    """Told of estimates and of calls to the hub; this one takes no notice."""
+    """Told of estimates, of calls to the hub, of what was not kept; this one takes no notice."""
 
     def estimated(self, kind: str, model: str) -> None:
         """An estimate was made: what of (`memory_inference`, `recommend`, ...), and for which model.
@@ -12,3 +12,6 @@ class Watch:
 
     def asked_hub(self, outcome: str) -> None:
         """The hub was asked; how that went, `ok` or the code of the error."""
+
+    def dropped(self, kind: str, count: int) -> None:
+        """So much of `history` or `events` was not kept: the store was down, or it was too large."""

@@ -8,14 +8,11 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..errors import StoreDown
 from .forks import renew_in_children
-
-if TYPE_CHECKING:
-    from .events import EventKey, EventSum
-    from .history import NewEntry
+from .records import EventKey, EventSum, NewEntry
 
 LOG: Final = logging.getLogger("llm_estimate.store")
 
@@ -25,8 +22,8 @@ _GATHER_S: Final = 0.2
 _PATIENCE_S: Final = 5.0  # until a store that was down is tried again [s]
 _LAST_S: Final = 3.0  # that a process that ends gives its last writes [s]
 
-WriteHistory = Callable[[list["NewEntry"]], None]
-WriteEvents = Callable[[list[tuple["EventKey", "EventSum"]]], None]
+WriteHistory = Callable[[list[NewEntry]], None]
+WriteEvents = Callable[[list[tuple[EventKey, EventSum]]], None]
 
 
 class Behind:
@@ -57,7 +54,7 @@ class Behind:
         self._hurry = False
         self._thread: threading.Thread | None = None
 
-    def keep(self, entry: "NewEntry") -> None:
+    def keep(self, entry: NewEntry) -> None:
         """Put an entry of history; where too many wait, it is dropped."""
         with self._changed:
             if len(self._entries) >= MOST_ENTRIES:
@@ -66,7 +63,7 @@ class Behind:
             self._entries.append(entry)
             self._wake()
 
-    def count(self, key: "EventKey", one: "EventSum") -> None:
+    def count(self, key: EventKey, one: EventSum) -> None:
         """Put an event; where too many different ones wait, it is dropped."""
         with self._changed:
             before = self._sums.get(key)
@@ -128,7 +125,7 @@ class Behind:
         self._drop(self._entries, self._sums)
         self._entries, self._sums = [], {}
 
-    def _drop(self, entries: "list[NewEntry]", sums: "dict[EventKey, EventSum]") -> None:
+    def _drop(self, entries: list[NewEntry], sums: dict[EventKey, EventSum]) -> None:
         self._dropped("history", len(entries))
         self._dropped("events", sum(each.count for each in sums.values()))
 
@@ -154,7 +151,7 @@ class Behind:
             self._put_back(entries, sums)
         return not entries and not sums
 
-    def _put_back(self, entries: "list[NewEntry]", sums: "dict[EventKey, EventSum]") -> None:
+    def _put_back(self, entries: list[NewEntry], sums: dict[EventKey, EventSum]) -> None:
         """What could not be written waits again, before what came since."""
         with self._changed:
             self._failed += bool(entries or sums)

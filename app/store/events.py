@@ -1,64 +1,14 @@
 """Usage events, summed by the hour before they are kept: nothing about a person is in them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from sqlalchemy import case, delete, func, select
 
 from .database import Database
+from .records import HOUR, DayLine, EventKey, EventLine, EventSum
 from .tables import EventRow
 from .upsert import insert_into
-
-HOUR: Final = 3600  # [s]
-DAY: Final = 24 * HOUR
-
-
-class EventKey(NamedTuple):
-    """What is counted together; `hour` counts from 1970."""
-
-    hour: int
-    event: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class EventSum:
-    """How often, how many of them said how long they took, and those durations [ms]."""
-
-    count: int
-    timed: int
-    duration: float
-    longest: float
-
-    @classmethod
-    def one(cls, duration: float | None) -> "EventSum":
-        """A single event."""
-        return cls(1, 0, 0.0, 0.0) if duration is None else cls(1, 1, duration, duration)
-
-    def __add__(self, other: "EventSum") -> "EventSum":
-        return EventSum(
-            self.count + other.count,
-            self.timed + other.timed,
-            self.duration + other.duration,
-            max(self.longest, other.longest),
-        )
-
-
-class EventLine(NamedTuple):
-    """Sums over some hours."""
-
-    event: str
-    type: str
-    sums: EventSum
-
-
-@dataclass(frozen=True, slots=True)
-class DayLine:
-    """All events of a day, which counts from 1970."""
-
-    day: int
-    count: int
 
 
 class Events:

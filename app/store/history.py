@@ -1,36 +1,13 @@
 """History: the questions that their owners wanted kept, newest first."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from .database import Database
+from .records import HistoryEntry, NewEntry
 from .tables import HistoryRow
-
-
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """What is to be kept: `search` is the text that a search looks in; `created` is [s] since 1970."""
-
-    owner: str
-    kind: str
-    request: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    search: str
-    created: float
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """What was kept."""
-
-    id: int
-    kind: str
-    request: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    created: float
 
 
 class History:
@@ -101,8 +78,3 @@ def _trim(connection: Connection, owner: str, most: int) -> None:
     last = connection.execute(own.order_by(HistoryRow.id.desc()).limit(1).offset(most)).scalar_one_or_none()
     if last is not None:
         connection.execute(delete(HistoryRow).where(HistoryRow.owner == owner, HistoryRow.id <= last))
-
-
-def search_text(parts: Iterable[object]) -> str:
-    """The text that a search looks in."""
-    return " ".join(str(part) for part in parts if part is not None)

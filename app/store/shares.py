@@ -2,26 +2,12 @@
 
 import secrets
 import time
-from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
 
 from .database import Database
+from .records import Share
 from .tables import ShareRow
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A state; times are [s] since 1970, `expires` is None for one that stays."""
-
-    id: str
-    state: str
-    created: float
-    expires: float | None
-
-    def valid_at(self, moment: float) -> bool:
-        """Whether it has not expired."""
-        return self.expires is None or moment < self.expires
 
 
 class Shares:

@@ -3,10 +3,10 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreDown
 from ..settings import Settings
@@ -14,6 +14,7 @@ from .address import Address, read_address
 from .behind import Behind
 from .current import look
 from .old_folder import has_models, mark_of
+from .records import NewEntry
 from .retention import PURGE_EVERY_S, Retention, purge
 from .user_models import StoredModels
 
@@ -63,8 +64,20 @@ class Store:
             lambda entries: self.history.add(entries, self.retention.history_most),
             lambda sums: self.events.add(sums),
             self._purge_in_turn,
-            self._count_dropped,
+            self.count_dropped,
         )
+
+    def keep(
+        self,
+        owner: str,
+        kind: str,
+        request: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        search: str,
+        now: float,
+    ) -> None:
+        """Keep a question in its owner's history, soon; `now` is [s] since 1970."""
+        self.behind.keep(NewEntry(owner, kind, request, summary, search, now))
 
     def purge(self) -> dict[str, int]:
         """Forget what is past its time; how much of each."""
@@ -147,7 +160,8 @@ class Store:
         if mine:
             self.purge()
 
-    def _count_dropped(self, kind: str, count: int) -> None:
+    def count_dropped(self, kind: str, count: int) -> None:
+        """So much was not kept, because the store was down for too long or it was too large."""
         if count:
             self.dropped[kind] += count
             self.on_dropped(kind, count)

@@ -4,9 +4,11 @@ from flask_smorest import Blueprint
 
 from . import (
     accuracy,
+    analytics,
     calibration,
     gpus,
     health,
+    history,
     memory,
     metrics,
     models,
@@ -14,6 +16,7 @@ from . import (
     performance,
     recommend,
     settings,
+    shares,
     v1,
 )
 
@@ -30,4 +33,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     accuracy.blueprint,
     metrics.blueprint,
     settings.blueprint,
+    history.blueprint,
+    shares.blueprint,
+    analytics.blueprint,
 )

@@ -6,6 +6,7 @@ from flask import Response
 
 from ...errors import DomainError
 from ..error_body import error_body
+from ..keeping import kept
 from ..replies import json_reply, language
 from ..schemas.answers import CompareAnswer, InferenceAnswer, TrainingAnswer
 from ..schemas.inference import InferenceSchema
@@ -23,6 +24,7 @@ _SCHEMAS = {"inference": _INFERENCE, "training": _TRAINING}
 @blueprint.post("/inference")
 @blueprint.arguments(_INFERENCE)
 @blueprint.response(200, InferenceAnswer())
+@kept("memory_inference")
 def inference(values: dict[str, Any]) -> Response:
     """Memory of serving a model, for the fullest GPU and the whole deployment."""
     return json_reply(service().memory("inference", values, language()))
@@ -31,6 +33,7 @@ def inference(values: dict[str, Any]) -> Response:
 @blueprint.post("/training")
 @blueprint.arguments(_TRAINING)
 @blueprint.response(200, TrainingAnswer())
+@kept("memory_training")
 def training(values: dict[str, Any]) -> Response:
     """Memory of training a model, at the moment of the peak."""
     return json_reply(service().memory("training", values, language()))

@@ -6,6 +6,7 @@ from flask import Response
 
 from ...errors import DomainError
 from ..errors import error_body
+from ..keeping import kept
 from ..limits import spend
 from ..replies import json_reply, language
 from ..schemas.answers import CompareSpeedAnswer, SpeedAnswer, TrainingSpeedAnswer
@@ -25,6 +26,7 @@ _SCHEMAS = {"inference": _INFERENCE, "training": _TRAINING}
 @blueprint.post("/inference")
 @blueprint.arguments(_INFERENCE)
 @blueprint.response(200, SpeedAnswer())
+@kept("performance_inference")
 def inference(values: dict[str, Any]) -> Response:
     """Latencies, throughput, what bounds them and what tokens cost, by batch or under load."""
     _counted(values)
@@ -34,6 +36,7 @@ def inference(values: dict[str, Any]) -> Response:
 @blueprint.post("/training")
 @blueprint.arguments(_TRAINING)
 @blueprint.response(200, TrainingSpeedAnswer())
+@kept("performance_training")
 def training(values: dict[str, Any]) -> Response:
     """Step time, rates, utilization, and what a number of tokens takes and costs."""
     return json_reply(service().performance("training", calibrated(values), language()))

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Response
 
+from ..keeping import kept
 from ..limits import limited
 from ..replies import json_reply, language
 from ..schemas.recommend import RecommendSchema
@@ -17,6 +18,7 @@ blueprint = Blueprint("recommend", __name__, url_prefix="/api", description="Wha
 @limited("recommend")
 @blueprint.arguments(RecommendSchema())
 @blueprint.response(200, PlanAnswer())
+@kept("recommend")
 def recommend(values: dict[str, Any]) -> Response:
     """Options that hold the targets, best first; what was rejected and why; the change that would help."""
     return json_reply(service().recommend(calibrated(values), language()))

@@ -6,6 +6,7 @@ import marshmallow as ma
 from flask import Response, current_app
 
 from ...memory.runtimes.choices import KV_CACHE_DTYPES, VERSIONS
+from ..keeping import kept
 from ..limits import limited
 from ..options import Options
 from ..replies import json_reply, language
@@ -36,6 +37,7 @@ class ConfigsAnswer(ma.Schema):
 @limited("recommend")
 @blueprint.arguments(EstimateInferenceSchema())
 @blueprint.response(200, EstimateAnswer())
+@kept("estimate_inference")
 def inference(values: dict[str, Any]) -> Response:
     """Memory and speed of serving, and what to serve it on."""
     return json_reply(service().whole("inference", calibrated(values), language()))
@@ -45,6 +47,7 @@ def inference(values: dict[str, Any]) -> Response:
 @limited("recommend")
 @blueprint.arguments(EstimateTrainingSchema())
 @blueprint.response(200, EstimateAnswer())
+@kept("estimate_training")
 def training(values: dict[str, Any]) -> Response:
     """Memory and speed of training, and what to train it on."""
     return json_reply(service().whole("training", calibrated(values), language()))
