@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .errors import DomainError
     from .estimator.accelerator import Device, create_accelerator
     from .estimator.functions import (
+        calibrate,
         compare,
         estimate,
         inspect,
@@ -32,6 +33,7 @@ __all__ = [
     "PerformanceEstimator",
     "Result",
     "__version__",
+    "calibrate",
     "compare",
     "create_accelerator",
     "estimate",

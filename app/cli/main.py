@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "sweep": "sweep",
     "validate-log": "logs",
     "accuracy": "logs",
+    "calibrate": "calibrate",
     "serve": "serve",
     "settings": "settings",
     "token": "tokens",

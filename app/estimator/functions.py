@@ -4,7 +4,7 @@ A model is given first, as a name or hub id, a configuration, or billions of par
 the names of the HTTP interface. Wrong input raises `DomainError` (see `errors`), which names every problem.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Unpack
 
@@ -117,6 +117,31 @@ def list_accelerators(**query: Any) -> Result:
 def validate_log(log: str, *, language: Language = "en", **fields: Unpack[InferenceFields]) -> Result:
     """A runtime's start-up log: predicted beside measured, as `POST /api/validate/log` answers."""
     return _ask("/api/validate/log", {"log": log, **request_of(None, fields)}, language)
+
+
+def calibrate(
+    measurements: Sequence[Mapping[str, Any]],
+    model: ModelForm | None = None,
+    /,
+    *,
+    calculation_type: Literal["inference", "training"] = "inference",
+    name: str | None = None,
+    language: Language = "en",
+    **fields: Any,
+) -> Result:
+    """Corrections by measurements of one's own, as `POST /api/calibrate` answers; raises `DomainError`.
+
+    Each measurement has `measured` (figures) and `request` (fields over `model` and `fields`, which all
+    share). The answer's `coefficients`, or the `name` that it is kept under, go into later requests as
+    `calibration`.
+    """
+    runs = [{**each, "request": request_of(None, each.get("request", {}))} for each in measurements]
+    body: dict[str, Any] = {
+        "calculation_type": calculation_type,
+        "request": request_of(model, fields),
+        "measurements": runs,
+    }
+    return _ask("/api/calibrate", body if name is None else {**body, "name": name}, language)
 
 
 def request_of(model: ModelForm | None, fields: Mapping[str, Any]) -> dict[str, Any]:

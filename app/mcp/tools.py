@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ..api.error_body import error_body
 from ..api.schemas.base import StrictSchema
+from ..api.schemas.calibration import CalibrateSchema
 from ..api.schemas.inference import InferenceSchema
 from ..api.schemas.others import CompareSchema, GpusQuery, InspectSchema, ModelsQuery
 from ..api.schemas.performance import ComparePerformanceSchema, PerformanceSchema
@@ -57,6 +58,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         Tool("performance_training", "POST", "/api/performance/training", TrainingSpeedSchema()),
         Tool("performance_compare", "POST", "/api/performance/compare", ComparePerformanceSchema()),
         Tool("recommend", "POST", "/api/recommend", RecommendSchema()),
+        Tool("calibrate", "POST", "/api/calibrate", CalibrateSchema()),
         Tool("inspect_config", "POST", "/api/models/inspect", InspectSchema()),
         Tool("validate_log", "POST", "/api/validate/log", LogSchema()),
         Tool("list_models", "GET", "/api/models", ModelsQuery()),

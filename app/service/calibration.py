@@ -19,6 +19,7 @@ Values = Mapping[str, Any]
 
 OF_MEMORY: Final = "memory_bytes"  # compared, never corrected: it follows from rules
 STRANGEST: Final = 20.0  # times off the prediction: a slip of units, or another question
+STRANGEST_QUEUED: Final = 2000.0  # of requests that come at a rate: near saturation a little more is a queue
 FEWEST_LEFT_OUT: Final = 3  # measurements from which leaving one out says something
 POOR: Final = 0.25  # of a figure's error after the correction: more is no scatter
 
@@ -56,6 +57,7 @@ class _Run:
     best: Callable[[str], float]
     memory: int
     warnings: tuple[Message, ...]
+    strangest: float = STRANGEST
 
 
 def calibrate(values: Values, lookup: Lookup) -> Calibrated:
@@ -101,6 +103,7 @@ def _serving_run(request: Values, lookup: Lookup) -> _Run:
         figures_of.best_of_serving(ask),
         estimate_inference(serving).total,
         question.warnings,
+        STRANGEST if ask.request_rate is None else STRANGEST_QUEUED,
     )
 
 
@@ -126,7 +129,7 @@ def _strange(figure: Figure, run: _Run) -> list[Problem]:
     if beaten:
         return [Problem(field, Message("measured_beats_physics", {**values, "best": f"{best:.4g}"}))]
     times = max(figure.measured / predicted, predicted / figure.measured)
-    if times > STRANGEST:
+    if times > run.strangest:
         more = {"predicted": f"{predicted:.4g}", "times": f"{times:.0f}"}
         return [Problem(field, Message("measured_far_off", {**values, **more}))]
     return []
