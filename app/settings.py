@@ -49,6 +49,11 @@ def _optional(text: str) -> str | None:
     return text.strip() or None
 
 
+def _file(text: str) -> Path | None:
+    """A path, or None for an empty text."""
+    return Path(text.strip()) if text.strip() else None
+
+
 def _switch(text: str) -> bool:
     """On or off; raises ValueError for anything else."""
     word = text.strip().lower()
@@ -164,6 +169,27 @@ class Settings:
     )
     sweep_days: int = _setting(
         "LLM_ESTIMATE_SWEEP_DAYS", "7", "days that a finished sweep stays; 0 is for good", _count
+    )
+    sweep_points: int = _setting(
+        "LLM_ESTIMATE_SWEEP_POINTS",
+        "5000000",
+        "most points of one sweep; a fiftieth where each is computed alone",
+        _count,
+    )
+    sweep_workers: int = _setting(
+        "LLM_ESTIMATE_SWEEP_WORKERS",
+        "0",
+        "processes beside the service that compute sweeps; 0 is one fewer than cores",
+        _count,
+    )
+    dask_scheduler: str | None = _setting(
+        "DASK_SCHEDULER_ADDRESS",
+        "",
+        "Dask cluster that computes sweeps instead (`tls://host:8786`)",
+        _optional,
+    )
+    dask_tls: Path | None = _setting(
+        "LLM_ESTIMATE_DASK_TLS", "", "folder with `ca.pem`, `cert.pem` and `key.pem` for that cluster", _file
     )
     access_log: bool = _setting(
         "LLM_ESTIMATE_ACCESS_LOG", "true", "one JSON line a request on stderr", _switch

@@ -29,7 +29,7 @@ def estimate_inference(request: InferenceRequest) -> Estimate:
 def estimate_deployed(deployment: Deployment) -> Estimate:
     """The same for a request that is set up and checked."""
     request = deployment.request
-    ranks = _ranks(deployment)
+    ranks = ranks_of(deployment)
     deployment.warnings.extend(_idle_experts(deployment, ranks))
     extra: dict[str, Any] = {"minimum_bytes": _minimum(deployment)}
     fit = None
@@ -47,7 +47,7 @@ def predicted_figures(request: InferenceRequest) -> dict[str, float]:
     return deploy(request).figures()
 
 
-def _ranks(deployment: Deployment) -> dict[Stage, Rank]:
+def ranks_of(deployment: Deployment) -> dict[Stage, Rank]:
     """What each distinct rank holds."""
     return {
         stage: Rank(stage.role, deployment.ranks_of(stage), deployment.terms(stage))
@@ -60,14 +60,14 @@ def _idle_experts(deployment: Deployment, ranks: Mapping[Stage, Rank]) -> Iterat
     request = deployment.request
     if request.expert_parallel == 1 or "expert_parallel" in deployment.neutral:
         return
-    whole = _ranks(deploy(replace(request, expert_parallel=1)))
+    whole = ranks_of(deploy(replace(request, expert_parallel=1)))
     if [rank.sizes for rank in whole.values()] == [rank.sizes for rank in ranks.values()]:
         yield Message("neutral_same_experts", {"field": "expert_parallel"})
 
 
 def _minimum(deployment: Deployment) -> dict[str, int]:
     """The keys of `memory_bytes` for the least that would run, on the fullest rank."""
-    fullest = max(_ranks(deployment.minimum()).values(), key=lambda rank: rank.total)
+    fullest = max(ranks_of(deployment.minimum()).values(), key=lambda rank: rank.total)
     return {**fullest.sizes, TOTAL: fullest.total}
 
 

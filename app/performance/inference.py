@@ -56,7 +56,7 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
     figures = figures_of(flow, request)
     held = max(flow.in_flight, 1.0)
     used = tally(setup, held)
-    price = _price(request)
+    price = price_of(request)
     tokens = figures["throughput_tokens_per_sec"]
     return Performance(
         figures=figures,
@@ -133,7 +133,8 @@ def _utilization(setup: Setup, flow: Flow, compute: float, size: float, held: fl
     }
 
 
-def _price(request: PerformanceRequest) -> float | None:
+def price_of(request: PerformanceRequest) -> float | None:
+    """Of one GPU by the hour: the request's own, else the accelerator's."""
     if request.price_per_hour is not None:
         return request.price_per_hour
     gpu = request.serving.gpu

@@ -31,7 +31,7 @@ def inference_question(values: Values, lookup: Lookup) -> Question:
     known = {name: value for name, value in values.items() if name in _INFERENCE_DEFAULTS}
     warnings = list(found.warnings)
     if "input_length" in values:
-        known["sequence_length"] = values["input_length"] + values.get("output_length", 0)
+        known["sequence_length"] = tokens_of(values)
     if values.get("speculative") is not None:
         known["speculative"] = _speculative(values["speculative"], lookup)
     echoed = _echo(_INFERENCE_DEFAULTS, values, known, found)
@@ -42,6 +42,15 @@ def inference_question(values: Values, lookup: Lookup) -> Question:
     request = InferenceRequest(found.model, **known)
     warnings.extend(_beyond_context(request))
     return Question(request, echoed, tuple(warnings))
+
+
+def tokens_of(values: Values) -> int:
+    """All tokens of a sequence, by whichever fields say so."""
+    if "input_length" in values:
+        found: int = values["input_length"] + values.get("output_length", 0)
+    else:
+        found = values.get("sequence_length", _INFERENCE_DEFAULTS["sequence_length"])
+    return found
 
 
 def training_question(values: Values, lookup: Lookup) -> Question:

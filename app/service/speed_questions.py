@@ -5,12 +5,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from ..errors import invalid
+from ..lanes import most
 from ..memory.requests import InferenceRequest
 from ..messages import Message
 from ..performance.requests import PerformanceRequest
 from .calibration_use import calibration_of, said_of
 from .lookup import Lookup
-from .questions import inference_question
+from .questions import inference_question, tokens_of
 
 Values = Mapping[str, Any]
 
@@ -41,7 +42,7 @@ def speed_question(values: Values, lookup: Lookup) -> SpeedQuestion:
     question = inference_question(_of_memory(values), lookup)
     serving = question.request
     assert isinstance(serving, InferenceRequest)  # noqa: S101 - what that function makes
-    read, written = _lengths(values, serving.sequence_length)
+    read, written = lengths_of(values)
     serving = replace(serving, sequence_length=max(serving.sequence_length, read + written))
     request = PerformanceRequest(serving, read, written, **{**own, "calibration": calibration})
     echoed = {**question.parameters, **{k: v for k, v in _OWN.items() if k != "acceptance_rate"}, **own}
@@ -60,11 +61,11 @@ def _of_memory(values: Values) -> dict[str, Any]:
     return kept
 
 
-def _lengths(values: Values, sequence: int) -> tuple[int, int]:
+def lengths_of(values: Values) -> tuple[int, int]:
     """Tokens read and written: `sequence_length` alone is all read, with one token written."""
     if "input_length" in values:
-        return values["input_length"], max(1, values.get("output_length", 0))
-    return sequence, 1
+        return values["input_length"], most(1, values.get("output_length", 0))
+    return tokens_of(values), 1
 
 
 def _idle(values: Values, request: PerformanceRequest) -> list[Message]:

@@ -1,0 +1,137 @@
+"""Where sweeps are asked for: small ones are answered at once, others wait in the store for a runner."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import DomainError, UnknownName
+from ..messages import Message
+from ..service import Service
+from ..settings import Settings
+from .ask import Check, grid_of_request
+from .grid import Grid, document_of, grid_of
+from .part import evaluate, pack, rows, unpack
+from .results import check_parquet, columns, ndjson, parquet
+from .runner import start_runner
+from .sizes import check_size, is_at_once
+
+if TYPE_CHECKING:
+    from ..store.sweeps import SweepJob
+
+Values = Mapping[str, Any]
+Answer = dict[str, Any]
+
+MOST_WAITING: Final = 100  # sweeps that are not done, of everybody
+MOST_OF_ONE: Final = 20  # the same of one owner
+UNFINISHED: Final = ("queued", "running")
+
+
+class SweepsBusy(DomainError):
+    """Too many sweeps wait already (429)."""
+
+    code = "sweeps_busy"
+    status = 429
+    retry_after = 30
+
+
+class NotDone(DomainError):
+    """The result of a sweep that has none yet (409)."""
+
+    code = "sweep_not_done"
+    status = 409
+
+
+class Desk:
+    """The sweeps of one service."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self._service = service
+        self._settings = settings
+
+    def ask(self, values: Values, check: Check, owner: str) -> Answer:
+        """The rows of a small sweep, or the state of a queued one.
+
+        `values` are `calculation`, `fixed` and `vary`; `check` turns the fields of one point into checked
+        values. Raises `InvalidRequest`, `SweepsBusy`, `StoreDown`.
+        """
+        grid = self.grid(values, check)
+        if is_at_once(grid):
+            return self.at_once(grid)
+        return self._queued(grid, owner)
+
+    def grid(self, values: Values, check: Check) -> Grid:
+        """The grid of a request; raises `InvalidRequest`."""
+        lookup = self._service.lookup
+        grid = grid_of_request(values["calculation"], values["fixed"], values["vary"], check, lookup)
+        check_size(grid, self._settings.sweep_points)
+        return grid
+
+    def at_once(self, grid: Grid) -> Answer:
+        """All rows, in the order of points."""
+        pieces = unpack(pack(evaluate(grid, 0, grid.total, self._service.lookup)))
+        return {
+            "calculation": grid.calculation,
+            "state": "done",
+            "total": grid.total,
+            "done": grid.total,
+            "rows": list(rows(pieces, columns(grid))),
+        }
+
+    def state(self, id: str) -> Answer:  # noqa: A002
+        """How far a sweep is; raises `UnknownName`."""
+        job = self._job(id)
+        if job.state in UNFINISHED:
+            start_runner(self._settings)
+        return _state(job)
+
+    def result(self, id: str, form: str) -> Iterator[bytes]:  # noqa: A002
+        """The rows of a sweep that is done, as a stream.
+
+        Raises `UnknownName`, `NotDone`, and `NotSupportedYet` where a library is missing.
+        """
+        if form == "parquet":
+            check_parquet()
+        job = self._job(id)
+        if job.state != "done":
+            raise NotDone(Message("sweep_not_done", {"state": job.state}))
+        grid = grid_of(job.request)
+        payloads = (part.payload for part in self._service.store.sweeps.parts(id))
+        return (parquet if form == "parquet" else ndjson)(grid, payloads)
+
+    def forget(self, id: str) -> None:  # noqa: A002
+        """Cancel a sweep that is not done, and forget it with its parts; raises `UnknownName`."""
+        sweeps = self._service.store.sweeps
+        sweeps.cancel(id)
+        if not sweeps.delete(id):
+            raise _unknown(id)
+
+    def _queued(self, grid: Grid, owner: str) -> Answer:
+        sweeps = self._service.store.sweeps
+        for count, most in ((sweeps.unfinished(), MOST_WAITING), (sweeps.unfinished(owner), MOST_OF_ONE)):
+            if count >= most:
+                raise SweepsBusy(Message("sweeps_busy", {"count": count}))
+        job = sweeps.create(owner, document_of(grid), grid.total)
+        start_runner(self._settings)
+        return _state(job)
+
+    def _job(self, id: str) -> "SweepJob":  # noqa: A002
+        job = None if self._service.store.address.untouched else self._service.store.sweeps.get(id)
+        if job is None:
+            raise _unknown(id)
+        return job
+
+
+def _unknown(id: str) -> UnknownName:  # noqa: A002
+    return UnknownName(Message("unknown_sweep", {"id": id[:64]}))
+
+
+def _state(job: "SweepJob") -> Answer:
+    return {
+        "id": job.id,
+        "calculation": job.request["calculation"],
+        "state": job.state,
+        "total": job.total,
+        "done": job.done,
+        "created": job.created,
+        "finished": job.finished,
+        "error": job.error,
+    }

@@ -1,0 +1,136 @@
+"""One part of a sweep: some thousands of points in a row, as compact pieces, and back as rows.
+
+A piece is what one setting says: values that all its points share, and columns of those that they do not.
+Where a point cannot be answered, `error` (a stable code) and `error_message` stand in place of figures.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
+from itertools import islice, repeat
+from typing import Any, Final
+
+import orjson
+
+from ..errors import DomainError
+from ..service.lookup import Lookup, name_of
+from .forms import FORMS, Columns, Form
+from .grid import Grid, Slice, Values
+
+FEWEST_LANES: Final = 2  # of which arrays are made
+_FAST: Final = 1  # zlib's level
+_MODELS: Final = ("model_name", "config", "model_size")
+
+Row = dict[str, Any]
+
+
+def evaluate(grid: Grid, start: int, stop: int, lookup: Lookup) -> Iterator[dict[str, Any]]:
+    """Pieces for the points `start` to `stop`; nothing that is wrong with one is raised."""
+    form = FORMS[grid.calculation]
+    for some in grid.slices(start, stop):
+        shared = shown(some.values)
+        for count, columns in _columns(grid, some, form, lookup):
+            yield _piece(shared, columns, count)
+
+
+def _columns(grid: Grid, some: Slice, form: Form, lookup: Lookup) -> Iterator[tuple[int, Columns]]:
+    """Columns of all lanes at once, or those of each alone."""
+    values = {**grid.fixed, **some.values}
+    count = some.stop - some.start
+    if form.lanes is not None and count >= FEWEST_LANES and has_arrays():
+        lanes = _lanes(grid, some)
+        try:
+            found = form.lanes(values, lanes, lookup)
+        except DomainError as error:
+            yield count, {**lanes, **_refused(error)}
+            return
+        if found is not None:
+            yield count, {**lanes, **found}
+            return
+    for lane in range(some.start, some.stop):
+        asked = grid.point(lane)
+        try:
+            yield 1, {**asked, **form.point({**values, **asked}, lookup)}
+        except DomainError as error:
+            yield 1, {**asked, **_refused(error)}
+
+
+def _refused(error: DomainError) -> Columns:
+    return {"error": error.code, "error_message": error.text()}
+
+
+def _lanes(grid: Grid, some: Slice) -> Columns:
+    """An array of each field of the inner axes."""
+    import numpy as np
+
+    number = np.arange(some.start, some.stop)
+    found: Columns = {}
+    for axis in reversed(grid.inner):
+        number, place = np.divmod(number, len(axis))
+        for name in axis.names:
+            found[name] = _column(axis.places, name if not axis.single else None)[place]
+    return found
+
+
+def _column(places: Sequence[Any], name: str | None) -> Any:
+    import numpy as np
+
+    return np.array([place[name] for place in places] if name else places, dtype="int64")
+
+
+@cache
+def has_arrays() -> bool:
+    """Whether NumPy is installed; without it every point is read alone."""
+    return find_spec("numpy") is not None
+
+
+def shown(values: Values) -> Row:
+    """Fields of a setting as a row has them: a model by its name, an object as JSON."""
+    found: Row = {}
+    for name, value in values.items():
+        if name in _MODELS:
+            found["model"] = _model_label(name, value)
+        elif name == "gpu" and isinstance(value, Mapping):
+            found[name] = value.get("name", "custom")
+        else:
+            found[name] = orjson.dumps(value).decode() if isinstance(value, Mapping | list) else value
+    return found
+
+
+def _model_label(form: str, value: Any) -> str:
+    if form == "config":
+        return name_of(value)
+    return f"{value:g}B" if form == "model_size" else str(value)
+
+
+def _piece(shared: Row, columns: Columns, count: int) -> dict[str, Any]:
+    each = {name: value for name, value in columns.items() if _is_many(value)}
+    same = {name: value for name, value in columns.items() if name not in each}
+    return {"count": count, "same": {**shared, **same}, "each": each}
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, list) or hasattr(value, "__array__")
+
+
+def pack(pieces: Iterator[dict[str, Any]]) -> bytes:
+    """Pieces as bytes to keep."""
+    text = orjson.dumps(list(pieces), option=orjson.OPT_SERIALIZE_NUMPY)
+    return zlib.compress(text, _FAST)
+
+
+def unpack(payload: bytes) -> list[dict[str, Any]]:
+    """Pieces as they were packed, arrays as lists."""
+    found: list[dict[str, Any]] = orjson.loads(zlib.decompress(payload))
+    return found
+
+
+def rows(pieces: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> Iterator[Row]:
+    """Every point as one row, with those of the columns that it has, in their order."""
+    for piece in pieces:
+        same, each = piece["same"], piece["each"]
+        names = [name for name in columns if name in each or name in same]
+        values = (each[name] if name in each else repeat(same[name]) for name in names)
+        for row in islice(zip(*values), piece["count"]):  # noqa: B905 - some of them never end
+            yield dict(zip(names, row, strict=True))
