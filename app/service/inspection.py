@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..architecture import Architecture
 from ..architecture.sections import Section
 from ..architecture.tensors import own_parameters
+from ..errors import DomainError
 from ..hardware import Accelerator
 from ..memory.weights import stored_model
 from ..messages import Language, Message
@@ -16,11 +17,12 @@ from ..registry.models import ModelEntry
 from .answer import warning
 
 MOST_TENSORS: Final = 50_000
+MOST_DETAILED: Final = 100  # models in one listing whose configurations are read for it
 
 
-def summary(entry: ModelEntry) -> dict[str, Any]:
-    """One line of a listing; nothing is computed for it."""
-    return {
+def summary(entry: ModelEntry, details: bool = False) -> dict[str, Any]:
+    """One line of a listing; nothing is computed for it but the details, where they are asked for."""
+    line = {
         "name": entry.name,
         "repo_id": entry.repo_id,
         "model_type": entry.model_type,
@@ -30,6 +32,21 @@ def summary(entry: ModelEntry) -> dict[str, Any]:
         "aliases": list(entry.aliases),
         "builtin": entry.builtin,
     }
+    return line | _details(entry) if details else line
+
+
+def _details(entry: ModelEntry) -> dict[str, Any]:
+    """Active parameters, context [tokens] and cache [bytes per token]; None for what cannot be read."""
+    try:
+        architecture = entry.architecture
+        active, context = architecture.parameters.active, architecture.context_length
+        return {
+            "active_parameters": active,
+            "context_length": context,
+            "cache_bytes_per_token": architecture.cache_bytes_per_token(),
+        }
+    except DomainError:
+        return {"active_parameters": None, "context_length": None, "cache_bytes_per_token": None}
 
 
 def inspect(entry: ModelEntry, found: tuple[Message, ...], language: Language) -> dict[str, Any]:

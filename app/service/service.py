@@ -174,10 +174,16 @@ class Service:
         """The answer of `GET /api/models`."""
         query = dict(query)
         offset, limit = query.pop("offset", 0), query.pop("limit", None)
+        names, details = query.pop("names", None), query.pop("details", False)
         entries, warnings = self._every_model()
+        if names:
+            asked = {name.strip() for name in names.split(",")}
+            entries = [entry for entry in entries if entry.name in asked]
+        if details:
+            limit = min(limit or inspection.MOST_DETAILED, inspection.MOST_DETAILED)
         found = select(entries, **query)
         page = found[offset : None if limit is None else offset + limit]
-        answer = {"models": [inspection.summary(entry) for entry in page], "total": len(found)}
+        answer = {"models": [inspection.summary(entry, details) for entry in page], "total": len(found)}
         return {**answer, "warnings": [warning(each, language) for each in warnings]} if warnings else answer
 
     def _every_model(self) -> tuple[list[ModelEntry], list[Message]]:

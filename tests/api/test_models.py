@@ -127,3 +127,19 @@ def test_calculations_never_touch_the_network(make_app: AppMaker) -> None:
         client = make_app(hub_endpoint=hub.endpoint, hub_offline=False).test_client()
         check_error(client.post("/api/memory/inference", json={"model_name": "maker/unknown"}), 404)
         assert hub.seen == []
+
+
+def test_a_listing_gives_details_of_the_models_that_are_named(client: FlaskClient) -> None:
+    query = {"names": "Qwen3-30B-A3B,Qwen3-8B", "details": "true"}
+    found = client.get("/api/models", query_string=query).get_json()
+    assert found["total"] == 2
+    for line in found["models"]:
+        known = client.get(f"/api/models/{line['name']}").get_json()
+        assert line["active_parameters"] == known["parameters"]["active"]
+        assert line["context_length"] == known["context_length"]
+        assert line["cache_bytes_per_token"] == known["cache_bytes_per_token"]
+
+
+def test_details_are_for_a_page_of_models_only(client: FlaskClient) -> None:
+    found = client.get("/api/models?details=true&family=llama").get_json()
+    assert len(found["models"]) <= 100 < client.get("/api/models").get_json()["total"]

@@ -94,6 +94,8 @@ class ModelQuery(QuerySchema):
 class ModelsQuery(QuerySchema):
     """Which models are listed."""
 
+    names = Text("Exact names, with commas between them.", longest=4000)
+    details = Boolean("Also active parameters, context and cache per token; at most 100 rows [false].")
     search = Text("Part of the name or id.", longest=200)
     family = Text("Model type.", longest=100)
     min_params = Number("Fewest parameters.", most=1e18)
