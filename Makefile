@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test bench accuracy lint oracle clean
+.PHONY: help serve test bench load soak accuracy lint oracle clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,6 +20,12 @@ test: $(VENV)/.dev ## set up and run the tests
 
 bench: $(VENV)/.dev ## processor time of each path, beside a bare Flask echo
 	@$(BIN)/python -m bench
+
+load: $(VENV)/.dev ## requests a second under gunicorn, beside a bare Flask echo
+	@$(BIN)/python -m bench.load
+
+soak: $(VENV)/.dev ## a million varied requests: no error, and memory that stays flat
+	@$(BIN)/python -m bench.soak
 
 accuracy: $(VENV)/.serve ## our error on published measurements, and the report that the service shows
 	@$(BIN)/python scripts/accuracy.py
