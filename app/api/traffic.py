@@ -62,10 +62,10 @@ def log_as_json() -> None:
 class Traffic:
     """WSGI middleware: costs a request a few microseconds, where hooks of the framework take tens."""
 
-    def __init__(self, application: "WSGIApplication", metrics: Metrics, logging: bool) -> None:
+    def __init__(self, application: "WSGIApplication", metrics: Metrics, access_log: bool) -> None:
         self.application = application
         self.metrics = metrics
-        self.logging = logging
+        self.access_log = access_log
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request."""
@@ -76,7 +76,7 @@ class Traffic:
             seconds = time.perf_counter() - started
             code = environ.get(ERROR_CODE)
             self.metrics.request(_route(environ), environ["REQUEST_METHOD"], status[:3], seconds, code)
-            if self.logging:
+            if self.access_log:
                 _log(environ, request_id, status, seconds)
             closed = () if any(name == _POLICY for name, _ in headers) else ((_POLICY, _CLOSED),)
             return start_response(
