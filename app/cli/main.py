@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "serve": "serve",
     "settings": "settings",
     "token": "tokens",
+    "db": "db",
     "interactive": "interactive",
     "mcp": "mcp",
     "completion": "completion",

@@ -30,6 +30,11 @@ class Address:
         return not next(parent for parent in self.file.absolute().parents if parent.exists()).is_dir()
 
 
+def sqlite_at(file: Path) -> Address:
+    """A SQLite database in a file."""
+    return Address(f"{_SQLITE}{file}", file)
+
+
 def read_address(database_url: str | None, data_folder: Path) -> Address:
     """The address that the settings mean; raises ValueError for another kind of database.
 
@@ -39,11 +44,10 @@ def read_address(database_url: str | None, data_folder: Path) -> Address:
     'postgresql+psycopg://db/estimates'
     """
     if not database_url:
-        file = data_folder / FILE_NAME
-        return Address(f"{_SQLITE}{file}", file)
+        return sqlite_at(data_folder / FILE_NAME)
     scheme, separator, rest = database_url.partition("://")
     if separator and scheme in _POSTGRESQL:
         return Address(f"postgresql+psycopg://{rest}", None)
     if database_url.startswith(_SQLITE) and len(database_url) > len(_SQLITE) and "?" not in database_url:
-        return Address(database_url, Path(database_url.removeprefix(_SQLITE)))
+        return sqlite_at(Path(database_url.removeprefix(_SQLITE)))
     raise ValueError("DATABASE_URL: neither postgresql://… nor sqlite:///path")

@@ -11,6 +11,13 @@ def number(connection: Connection, topic: str) -> int:
     return connection.execute(select(ChangeRow.number).where(ChangeRow.topic == topic)).scalar() or 0
 
 
+def raise_to(connection: Connection, topic: str, least: int) -> None:
+    """Let a topic's number be no smaller than this, so that nobody takes a restored one for what they saw."""
+    insert_once(connection, ChangeRow, {"topic": topic, "number": least})
+    small = update(ChangeRow).where(ChangeRow.topic == topic, ChangeRow.number < least)
+    connection.execute(small.values(number=least))
+
+
 def claim_turn(connection: Connection, topic: str, now: int, every: int) -> bool:
     """Whether it is time again for what somebody does every so often; who gets True does it. Times in [s]."""
     if insert_once(connection, ChangeRow, {"topic": topic, "number": now}):

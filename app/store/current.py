@@ -17,9 +17,9 @@ def look(file: Path) -> Mapping[str, int] | None:
     try:
         uri = f"{file.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1, isolation_level=None)) as connection:
-            ready = connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
+            (version,) = connection.execute("SELECT max(version_num) FROM alembic_version").fetchone()
             (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
-            if not ready or journal != "wal":
+            if version is None or version < HEAD or journal != "wal":
                 return None
             return dict(connection.execute("SELECT topic, number FROM changes"))
     except sqlite3.Error:

@@ -52,18 +52,18 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads."""
-        with self._failures(), self._open().reader.begin() as connection:
+        with self.guarded(), self._open().reader.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes: all of it lasts, or nothing."""
-        with self._failures(), self._open().writer.begin() as connection:
+        with self.guarded(), self._open().writer.begin() as connection:
             yield connection
 
     def prepare(self) -> None:
         """Migrate where that is due, and leave nothing open; raises `StoreDown`."""
-        with self._failures():
+        with self.guarded():
             self._open()
         self.close()
 
@@ -111,7 +111,8 @@ class Database:
             raise StoreDown(Message(UNREACHABLE))
 
     @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def guarded(self) -> Iterator[None]:
+        """Whatever a database or a disk says inside, `StoreDown` comes out."""
         self._check_rest()
         try:
             yield

@@ -50,7 +50,10 @@ def _postgresql(address: Address) -> Engine:
         "options": _POSTGRESQL_OPTIONS,
     }
     arguments = {name: value for name, value in usual.items() if name not in asked}
-    return create_engine(
-        address.url, connect_args=arguments, pool_size=4, max_overflow=4, pool_timeout=5,
-        pool_pre_ping=True, pool_recycle=1800,
-    )  # fmt: skip
+    try:
+        return create_engine(
+            address.url, connect_args=arguments, pool_size=4, max_overflow=4, pool_timeout=5,
+            pool_pre_ping=True, pool_recycle=1800,
+        )  # fmt: skip
+    except ImportError as error:
+        raise ValueError('DATABASE_URL needs the extra: pip install "llm-estimate[postgres]"') from error

@@ -22,12 +22,19 @@ _LOCK: Final = 0x6C6C6D65  # of PostgreSQL's advisory locks: "llme"
 def ensure_current(engine: Engine, address: Address) -> None:
     """Make the tables those of this version; returns at once where they are."""
     if address.file is not None:
-        address.file.parent.mkdir(parents=True, exist_ok=True)
+        _make(address.file)
     if _is_current(engine, address):
         return
     with _only_one(engine, address) as connection:
-        if version(connection) != HEAD:
+        if not _is_ours_or_newer(version(connection)):
             upgrade(connection)
+
+
+def _make(file: Path) -> None:
+    """An empty file for the owner only: it will hold hashes of tokens."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
 
 
 def version(connection: Connection) -> str | None:
@@ -68,7 +75,12 @@ def _is_current(engine: Engine, address: Address) -> bool:
             journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
             if journal != "wal":
                 return False
-        return version(connection) == HEAD
+        return _is_ours_or_newer(version(connection))
+
+
+def _is_ours_or_newer(found: str | None) -> bool:
+    """Migrations only add, so that this version goes on working while a newer one is being rolled out."""
+    return found is not None and found >= HEAD
 
 
 @contextmanager
