@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from .. import sweeps
 from ..memory.runtimes import choices as runtimes
 from ..memory.training import choices as training
 from ..performance import requests as performance
@@ -93,3 +94,5 @@ UNITS: Final = Choices(("GB", "GiB"))
 STATISTICS: Final = Choices(performance.STATISTICS)
 CALCULATIONS: Final = Choices(("inference", "training"))
 DEVICE_TYPES: Final = Choices(gpus.DEVICE_TYPES)
+SWEEPS: Final = Choices(sweeps.CALCULATIONS)
+SWEEP_FORMATS: Final = Choices(sweeps.FORMATS)

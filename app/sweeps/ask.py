@@ -10,6 +10,7 @@ from ..service.lookup import Lookup
 from .grid import Axis, Grid, Values
 
 Check = Callable[[Mapping[str, Any]], Values]
+Resolve = Callable[[Values], Values]
 
 MOST_LISTED: Final = 10_000  # values written out, over all axes; a range counts as two
 # Axes that set several fields at each place; every other axis is called as the field that it sets.
@@ -20,14 +21,14 @@ RANGE: Final = ("from", "to", "step", "times")
 WITHOUT_EFFECT: Final = ("solve_for", "explain", "unit", "top_ops", "num_gpus")
 
 
-def grid_of_request(
-    calculation: str, fixed: Mapping[str, Any], vary: Mapping[str, Any], check: Check, lookup: Lookup
-) -> Grid:
+def grid_of_request(asked: Values, check: Check, lookup: Lookup) -> Grid:
     """The grid of a request, all of it checked; raises `InvalidRequest`.
 
-    `check` turns the fields of one point as they came into checked values. What is wrong only with some
-    combination (a layout that a model cannot take) is found at that point, not here.
+    `asked` has `calculation`, `vary` and perhaps `fixed`; `check` turns the fields of one point as they came
+    into checked values. What is wrong only with some combination (a layout that a model cannot take) is found
+    at that point, not here.
     """
+    fixed, vary = asked.get("fixed", {}), asked["vary"]
     if not vary:
         raise invalid("vary", "is_missing")
     axes = [_axis(name, given) for name, given in vary.items()]
@@ -39,7 +40,7 @@ def grid_of_request(
     base = check({**fixed, **firsts})
     checked = tuple(_resolved(_checked(axis, {**fixed, **firsts}, base, check), lookup) for axis in axes)
     common = Axis("variant", [{name: value for name, value in base.items() if name in fixed}], single=False)
-    return Grid(calculation, dict(_resolved(common, lookup).fields(0)), checked)
+    return Grid(asked["calculation"], dict(_resolved(common, lookup).fields(0)), checked)
 
 
 def _axis(name: str, given: Any) -> Axis:

@@ -1,17 +1,17 @@
 """Where sweeps are asked for: small ones are answered at once, others wait in the store for a runner."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DomainError, UnknownName
 from ..messages import Message
 from ..service import Service
 from ..settings import Settings
-from .ask import Check, grid_of_request
+from .ask import Check, Resolve, grid_of_request
 from .grid import Grid, document_of, grid_of
 from .part import evaluate, pack, rows, unpack
-from .results import check_parquet, columns, ndjson, parquet
-from .runner import start_runner
+from .results import CONTENT_TYPES, check_parquet, columns, ndjson, parquet
 from .sizes import check_size, is_at_once
 
 if TYPE_CHECKING:
@@ -40,6 +40,15 @@ class NotDone(DomainError):
     status = 409
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Rows on their way: bytes, what they are, and a name for a file of them."""
+
+    chunks: Iterator[bytes]
+    content_type: str
+    name: str
+
+
 class Desk:
     """The sweeps of one service."""
 
@@ -47,21 +56,21 @@ class Desk:
         self._service = service
         self._settings = settings
 
-    def ask(self, values: Values, check: Check, owner: str) -> Answer:
+    def ask(self, values: Values, check: Check, resolve: Resolve, owner: str) -> Answer:
         """The rows of a small sweep, or the state of a queued one.
 
         `values` are `calculation`, `fixed` and `vary`; `check` turns the fields of one point into checked
-        values. Raises `InvalidRequest`, `SweepsBusy`, `StoreDown`.
+        values, `resolve` puts in what only the asker's names mean. Raises `InvalidRequest`, `SweepsBusy`,
+        `StoreDown`.
         """
-        grid = self.grid(values, check)
+        grid = self.grid(values, check, resolve)
         if is_at_once(grid):
             return self.at_once(grid)
         return self._queued(grid, owner)
 
-    def grid(self, values: Values, check: Check) -> Grid:
+    def grid(self, values: Values, check: Check, resolve: Resolve) -> Grid:
         """The grid of a request; raises `InvalidRequest`."""
-        lookup = self._service.lookup
-        grid = grid_of_request(values["calculation"], values["fixed"], values["vary"], check, lookup)
+        grid = grid_of_request(values, lambda point: resolve(check(point)), self._service.lookup)
         check_size(grid, self._settings.sweep_points)
         return grid
 
@@ -80,10 +89,10 @@ class Desk:
         """How far a sweep is; raises `UnknownName`."""
         job = self._job(id)
         if job.state in UNFINISHED:
-            start_runner(self._settings)
+            self._start_runner()
         return _state(job)
 
-    def result(self, id: str, form: str) -> Iterator[bytes]:  # noqa: A002
+    def result(self, id: str, form: str) -> Result:  # noqa: A002
         """The rows of a sweep that is done, as a stream.
 
         Raises `UnknownName`, `NotDone`, and `NotSupportedYet` where a library is missing.
@@ -95,7 +104,8 @@ class Desk:
             raise NotDone(Message("sweep_not_done", {"state": job.state}))
         grid = grid_of(job.request)
         payloads = (part.payload for part in self._service.store.sweeps.parts(id))
-        return (parquet if form == "parquet" else ndjson)(grid, payloads)
+        chunks = (parquet if form == "parquet" else ndjson)(grid, payloads)
+        return Result(chunks, CONTENT_TYPES[form], f"sweep-{id[:8]}.{form}")
 
     def forget(self, id: str) -> None:  # noqa: A002
         """Cancel a sweep that is not done, and forget it with its parts; raises `UnknownName`."""
@@ -110,8 +120,13 @@ class Desk:
             if count >= most:
                 raise SweepsBusy(Message("sweeps_busy", {"count": count}))
         job = sweeps.create(owner, document_of(grid), grid.total)
-        start_runner(self._settings)
+        self._start_runner()
         return _state(job)
+
+    def _start_runner(self) -> None:
+        from .runner import start_runner
+
+        start_runner(self._settings)
 
     def _job(self, id: str) -> "SweepJob":  # noqa: A002
         job = None if self._service.store.address.untouched else self._service.store.sweeps.get(id)

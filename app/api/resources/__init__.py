@@ -17,6 +17,7 @@ from . import (
     recommend,
     settings,
     shares,
+    sweeps,
     v1,
 )
 
@@ -35,5 +36,6 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     settings.blueprint,
     history.blueprint,
     shares.blueprint,
+    sweeps.blueprint,
     analytics.blueprint,
 )
