@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import NameTaken, StoreDown
 from ..messages import Message
-from ..registry.files import BrokenFile
 from ..registry.models import ModelEntry
 from ..registry.names import NameIndex
-from ..registry.user_models import UserModelStore, check_name, content_of, entry_of, file_name, index_of
+from ..registry.user_models import UserModelStore, check_name, content_of, entry_of, index_of, place_of
 from .address import Address
 from .current import look
 
@@ -47,10 +46,6 @@ class StoredModels(UserModelStore):
         self._lock = threading.Lock()
         self._seen = _Seen()
 
-    @property
-    def problems(self) -> List[BrokenFile]:
-        return []
-
     def list(self) -> List[ModelEntry]:
         return [*self._refresh().entries.values()]
 
@@ -69,12 +64,12 @@ class StoredModels(UserModelStore):
 
     def put(self, entry: ModelEntry, *, replace: bool = False) -> None:
         check_name(entry.name)
-        if not self._rows().put(file_name(entry.name), content_of(entry), replace=replace):
+        if not self._rows().put(place_of(entry.name), content_of(entry), replace=replace):
             raise NameTaken(Message("name_taken", {"name": entry.name}))
 
     def delete(self, name: str) -> bool:
         entry = _find(self._refresh(), name)
-        return entry is not None and self._rows().delete(file_name(entry.name))
+        return entry is not None and self._rows().delete(place_of(entry.name))
 
     def check(self) -> None:
         if self._address.impossible:
