@@ -34,6 +34,7 @@ class InferenceFields(ModelFields, total=False):
 
     batch_size: int  # [sequences]
     sequence_length: int  # [tokens]
+    shared_prefix_length: int
     input_length: int
     output_length: int
     kv_cache_dtype: str
@@ -55,6 +56,7 @@ class InferenceFields(ModelFields, total=False):
     max_loras: int
     max_lora_rank: int
     speculative: Mapping[str, Any] | None
+    images: Mapping[str, int] | None
     solve_for: str | None
 
 

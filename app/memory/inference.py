@@ -32,6 +32,9 @@ def estimate_deployed(deployment: Deployment) -> Estimate:
     ranks = ranks_of(deployment)
     deployment.warnings.extend(_idle_experts(deployment, ranks))
     extra: dict[str, Any] = {"minimum_bytes": _minimum(deployment)}
+    if (seen := deployment.picture) and request.images:
+        tokens = seen.tokens * request.images.count
+        extra["images"] = {"tokens_each": seen.tokens, "patches_each": seen.patches, "tokens": tokens}
     fit = None
     if request.gpu is not None:
         fit = _fit(deployment, ranks)

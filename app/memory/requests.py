@@ -33,12 +33,22 @@ class Speculative:
 
 
 @dataclass(frozen=True, slots=True)
+class Images:
+    """Pictures in every sequence, and the size of each [pixels]."""
+
+    count: int = 1
+    width: int = 1024
+    height: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class InferenceRequest:
     """`POST /api/memory/inference`: lengths in tokens, batch in sequences over the whole deployment."""
 
     model: Model
     batch_size: int = 1
     sequence_length: int = 2048
+    shared_prefix_length: int = 0  # tokens that all sequences begin with
     kv_cache_dtype: str = "auto"
     backend: str = "vllm"
     backend_version: str | None = None
@@ -58,6 +68,7 @@ class InferenceRequest:
     max_loras: int = 0
     max_lora_rank: int = 16
     speculative: Speculative | None = None
+    images: Images | None = None
     solve_for: str | None = None
 
 

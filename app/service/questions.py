@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from ..hardware import Accelerator
-from ..memory.requests import InferenceRequest, Lora, Offload, Speculative, TrainingRequest
+from ..memory.requests import Images, InferenceRequest, Lora, Offload, Speculative, TrainingRequest
 from ..messages import Message
 from .lookup import Found, Lookup
 from .neutral import neutral_fields
@@ -34,6 +34,8 @@ def inference_question(values: Values, lookup: Lookup) -> Question:
         known["sequence_length"] = tokens_of(values)
     if values.get("speculative") is not None:
         known["speculative"] = _speculative(values["speculative"], lookup)
+    if values.get("images") is not None:
+        known["images"] = Images(**values["images"])
     echoed = _echo(_INFERENCE_DEFAULTS, values, known, found)
     if values.get("gpu") is not None:
         known["gpu"] = _gpu(values["gpu"], lookup, echoed, warnings)

@@ -13,6 +13,7 @@ from app.service.sized import DIMENSIONS
 DENSE = {"model_name": "Qwen3-8B", "gpu": "H100-80GB"}
 EXPERTS = {"model_name": "Qwen3-30B-A3B", "gpu": "H200"}
 PIPED = {**DENSE, "pipeline_parallel": 4, "gradient_accumulation_steps": 8}
+SEEING = {"model_name": "Qwen2.5-VL-7B-Instruct", "gpu": "H100-80GB", "backend": "transformers"}
 SIZED = {"model_size": 8, "gpu": "H100-80GB"}
 
 # For each field: the request that it is put into, and another value than the default.
@@ -23,6 +24,7 @@ INFERENCE: dict[str, tuple[dict[str, Any], Any]] = {
     "explain": (DENSE, False),
     "batch_size": (DENSE, 7),
     "sequence_length": (DENSE, 5000),
+    "shared_prefix_length": ({**DENSE, "batch_size": 8}, 512),
     "input_length": (DENSE, 5000),
     "output_length": ({**DENSE, "input_length": 5000}, 900),
     "kv_cache_dtype": (DENSE, "fp8"),
@@ -44,6 +46,7 @@ INFERENCE: dict[str, tuple[dict[str, Any], Any]] = {
     "max_loras": (DENSE, 4),
     "max_lora_rank": (DENSE, 64),
     "speculative": (DENSE, {"draft": "Qwen3-0.6B", "num_tokens": 3}),
+    "images": (SEEING, {"count": 2, "width": 640, "height": 480}),
     "solve_for": (DENSE, "max_batch_size"),
 }
 TRAINING: dict[str, tuple[dict[str, Any], Any]] = {

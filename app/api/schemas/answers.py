@@ -107,6 +107,7 @@ class InferenceAnswer(MemoryAnswer):
 
     minimum_bytes = f.Dict(keys=f.String(), values=f.Integer())
     capacity = f.Dict()
+    images = f.Dict(metadata={"description": "Tokens and patches of a picture, tokens of a sequence's."})
 
 
 class TrainingAnswer(MemoryAnswer):

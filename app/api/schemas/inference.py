@@ -42,6 +42,14 @@ class SpeculativeSchema(StrictSchema):
     num_tokens = Integer("Tokens proposed in a step.", most=1024, required=True)
 
 
+class ImagesSchema(StrictSchema):
+    """Pictures in every sequence."""
+
+    count = Integer("Pictures in a sequence.", most=4096, default=1)
+    width = Integer("Pixels of a picture's width.", most=2**16, default=1024)
+    height = Integer("Pixels of a picture's height.", most=2**16, default=1024)
+
+
 class PresentationSchema(StrictSchema):
     """How the answer is to look."""
 
@@ -61,6 +69,12 @@ class InferenceSchema(ModelSchema, PresentationSchema):
         "All tokens of a sequence, and the runtime's longest length.",
         most=LONGEST,
         default=_default("sequence_length"),
+    )
+    shared_prefix_length = Integer(
+        "Tokens that all sequences begin with; a runtime that caches prefixes keeps them once.",
+        least=0,
+        most=LONGEST,
+        default=_default("shared_prefix_length"),
     )
     input_length = Integer("Instead of sequence_length: tokens read.", most=LONGEST)
     output_length = Integer("With input_length: tokens written [0].", least=0, most=LONGEST)
@@ -102,6 +116,7 @@ class InferenceSchema(ModelSchema, PresentationSchema):
     )
     max_lora_rank = Integer("Largest rank of an adapter.", most=4096, default=_default("max_lora_rank"))
     speculative = Nested(SpeculativeSchema, "Speculative decoding.", default=_default("speculative"))
+    images = Nested(ImagesSchema, "Pictures in every sequence.", default=_default("images"))
     solve_for = Choice(
         "A question to solve beside.", of=choices.INFERENCE_QUESTIONS, default=_default("solve_for")
     )

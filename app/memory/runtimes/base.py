@@ -14,6 +14,7 @@ from ...parallelism import Deal, Layout, Stage, balanced
 from ..activations import Widths, widths
 from ..estimate import Term
 from ..kv_cache import LayerCache, StateRule, cache_element, rank_cache
+from ..pictures import Picture, picture
 from ..requests import InferenceRequest, Model
 from ..weights import StoredModel, adapter_elements, element_bytes, rank_weights, stored_model
 from .choices import KV_CACHE_DTYPES, VERSIONS
@@ -64,6 +65,8 @@ class Deployment(ABC):
     loading: ClassVar[str]  # source of the weights' bytes
     loading_spread: ClassVar[Spread] = EXACT
     cuda_only: ClassVar[bool] = True  # whether overheads were measured on CUDA devices only
+    shares_prefix: ClassVar[bool] = False  # whether sequences share the cache of a common beginning
+    pictures_said: ClassVar[str | None] = "image_encoding_unknown"  # what to say of the memory of encoding
 
     def __init__(self, request: InferenceRequest) -> None:
         self.request = request
@@ -81,6 +84,8 @@ class Deployment(ABC):
         self.length = request.sequence_length
         self.kv_dtype = self._kv_dtype()
         self.kv_element = cache_element(self.kv_dtype)
+        self.prefix = self._prefix()
+        self.picture = self._picture()
         self.spread_beyond = self._unmeasured_device()
         self._warn_of_neutral_fields()
         if self.encodes:
@@ -139,6 +144,43 @@ class Deployment(ABC):
                 known=", ".join(known),
             )
         return self.stored.compute if asked == "auto" else asked
+
+    def _prefix(self) -> int:
+        """Tokens that all sequences begin with and that the cache holds once."""
+        asked = self.request.shared_prefix_length
+        if asked >= self.length:
+            raise invalid("shared_prefix_length", "prefix_too_long", value=asked, length=self.length)
+        if asked and not (self.shares_prefix and self.finds_prefixes()):
+            self.warnings.append(Message("prefix_not_shared", {"backend": self.backend}))
+            return 0
+        return asked
+
+    def _picture(self) -> Picture | None:
+        """What one of the request's pictures costs."""
+        images = self.request.images
+        if images is None:
+            return None
+        found = picture(self.stored.architecture, images.width, images.height)
+        if found is None:
+            raise invalid("images", "images_not_seen", model_type=self.stored.architecture.model_type)
+        taken = images.count * found.tokens
+        if taken > self.length:
+            raise invalid("images", "images_too_many", tokens=taken, length=self.length)
+        if found.tiled:
+            self.warnings.append(Message("image_tiled", {"tokens": found.tokens}))
+        if self.pictures_said:
+            self.warnings.append(Message(self.pictures_said, {"backend": self.backend}))
+        return found
+
+    def finds_prefixes(self) -> bool:
+        """Whether the runtime looks for common beginnings of this model's sequences by default."""
+        return not self.encodes
+
+    def shared_bytes(self, stage: Stage, page: int) -> int:
+        """Cache on one rank that a further sequence needs no more: whole pages of layers that see all."""
+        tokens = self.prefix // page * page
+        grown = [c for c in self.caches(stage) if not (c.window or c.chunk or c.cross)]
+        return whole(tokens * sum(c.layers * (c.width * self.kv_element + c.indexer) for c in grown))
 
     def _unmeasured_device(self) -> bool:
         """Warn where overheads were measured on other devices than this one."""

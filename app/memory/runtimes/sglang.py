@@ -78,6 +78,7 @@ class SglangDeployment(Deployment):
 
     backend = "sglang"
     neutral = ("attention",)
+    shares_prefix = True
     loading = "SGLang model_loader, torch allocator"
     loading_spread = (0.98, 1.025)
     state_dtype = "float32"  # mamba_ssm_dtype's own default (`configs/mamba_utils.py`)
@@ -223,13 +224,15 @@ class SglangDeployment(Deployment):
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Slots of whole pages, window layers at the ratio of the full ones, states."""
         slots = -(-length // self.page) * self.page
-        return batch * (up(slots * self.cell(stage)) + self.state(stage))
+        again = up(self.prefix // self.page * self.page * self.cell(stage))
+        return batch * (up(slots * self.cell(stage)) + self.state(stage)) - (batch - 1) * again
 
     def slack(self, batch: int, length: int) -> float:
         """Slots left over, in the fuller of both pools."""
         pools: list[float] = [self.slots(s) - batch for s in self.stages if self.state(s)]
         if any(self.cell(s) for s in self.stages):
-            pools.append(self.tokens - batch * -(-length // self.page) * self.page)
+            again = self.prefix // self.page
+            pools.append(self.tokens - (batch * (-(-length // self.page) - again) + again) * self.page)
         else:
             pools.append(super().slack(batch, length))
         return reduce(least, pools)

@@ -31,6 +31,7 @@ class TensorrtLlmDeployment(Deployment):
 
     backend = "tensorrt-llm"
     neutral = ("attention",)
+    shares_prefix = True
     loading = "TensorRT-LLM model loading"
     loading_spread = (0.99, 1.03)
 
@@ -95,9 +96,10 @@ class TensorrtLlmDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks; window layers keep their window."""
-        return batch * sequence_bytes(
+        one = sequence_bytes(
             self.caches(stage), length, self.kv_element, source=self.source(length), page=self.block
         )
+        return batch * one - (batch - 1) * self.shared_bytes(stage, self.block)
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """A fraction of what is free after loading and the peak."""

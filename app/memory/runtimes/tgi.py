@@ -29,6 +29,7 @@ class TgiDeployment(Deployment):
 
     backend = "tgi"
     neutral = ("attention", "max_num_seqs")
+    shares_prefix = True
     loading = "TGI weights loading"
     loading_spread = (0.99, 1.03)
 
@@ -91,7 +92,7 @@ class TgiDeployment(Deployment):
         kept = sum(
             c.layers * (slots * (c.width * self.kv_element + c.indexer) + c.state) for c in self.caches(stage)
         )
-        return up(batch * kept)
+        return up(batch * kept) - (batch - 1) * self.shared_bytes(stage, self.block)
 
     def room(self, stage: Stage, batch: int, length: int) -> int:
         """Nine tenths of the allowed memory, less what is taken."""

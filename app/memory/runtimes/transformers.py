@@ -12,6 +12,7 @@ from ...lanes import least, most, up, whole
 from ...parallelism import Layout, Stage
 from ..estimate import Term
 from ..kv_cache import LayerCache, StateRule, rank_cache, sequence_bytes
+from ..pictures import tower
 from ..requests import InferenceRequest
 from ..weights import element_bytes
 from .base import GIB, SERVER_FIELDS, Deployment, covered_version
@@ -28,6 +29,7 @@ class TransformersDeployment(Deployment):
     backend = "transformers"
     narrow_float32 = False
     neutral = SERVER_FIELDS
+    pictures_said = None
     loading = "the model's tensors"
     static_cache = False
 
@@ -61,7 +63,21 @@ class TransformersDeployment(Deployment):
         if self.attention == "eager":
             scores = batch * w.heads * length * length * (SCORE_COPIES * element + 4)
         logits = batch * w.vocabulary * (element + 4) if stage.last else 0
-        return whole(batch * length * per_token * element + scores + logits)
+        read = whole(batch * length * per_token * element + scores + logits)
+        return most(read, self.encoding(stage, batch))
+
+    def encoding(self, stage: Stage, batch: int) -> int:
+        """All pictures of the batch through the encoder at once, on the first stage: pixels and one block."""
+        images, seen = self.request.images, self.picture
+        if images is None or seen is None or not stage.first:
+            return 0
+        w, element = tower(self.stored.architecture), element_bytes(self.stored.compute)
+        count = batch * images.count
+        per_patch = (RESIDUALS + FLOAT32_NORM) * w.hidden + w.step
+        scores = 0.0
+        if self.attention == "eager":
+            scores = w.heads * seen.patches**2 * (SCORE_COPIES * element + 4)
+        return whole(count * (seen.patches * per_patch * element + seen.pixels * element + scores))
 
     def growth(self, stage: Stage, batch: int, length: int) -> int:
         """The largest layer's keys and values once more, while `torch.cat` makes the longer copy."""

@@ -30,6 +30,7 @@ from .vllm_profile import Profile, Run, profile
 from .vllm_settings import DEFAULT_BLOCK, MEASURED, Settings, context_bytes, default_batch, non_torch_bytes
 from .vllm_weights import repacked, repacked_early
 
+SEE_ALL: Final = ("full", "latent")  # kinds of layers that keep every token
 DYNAMIC_8_BIT: Final = ("w8a8", "fp8", "int8")  # activations are quantized token by token
 
 
@@ -38,6 +39,8 @@ class VllmDeployment(Deployment):
 
     backend = "vllm"
     neutral = ("attention",)
+    shares_prefix = True
+    pictures_said = "image_profiled"
     loading = "vLLM model_loader, torch allocator"
     loading_spread = (0.9995, 1.0005)  # what 90 of 100 logs print, beside rounding
 
@@ -258,7 +261,24 @@ class VllmDeployment(Deployment):
 
     def cache_bytes(self, stage: Stage, batch: int, length: int) -> int:
         """Whole blocks of every group."""
-        return batch * self.blocks_of(length) * self.block_bytes(stage)
+        return self.blocks_for(batch, length) * self.block_bytes(stage)
+
+    def blocks_for(self, batch: int, length: int) -> int:
+        """Blocks that so many requests may need, those of a common beginning once."""
+        return batch * (self.blocks_of(length) - self.shared_blocks) + self.shared_blocks
+
+    @property
+    def shared_blocks(self) -> int:
+        """Full blocks of a common beginning in groups of layers that see all tokens (prefix caching)."""
+        if not self.prefix:
+            return 0
+        tokens = self.prefix // self.layout.context
+        return sum(n * (tokens // spec.block) for spec, n in self.groups.specs if spec.kind in SEE_ALL)
+
+    def finds_prefixes(self) -> bool:
+        """On by default, but for hybrids before 0.28 (`ModelConfig.is_prefix_caching_supported`)."""
+        states = any(cache.state for stage in self.stages for cache in self.caches(stage))
+        return super().finds_prefixes() and (self.minor >= 28 or not states)
 
     def blocks_of(self, length: int) -> int:
         """Blocks that one request of `length` tokens may need."""
@@ -294,7 +314,7 @@ class VllmDeployment(Deployment):
             return -1
         if not self.groups.block_bytes:
             return reduce(least, (self.room(s, batch, length) for s in self.stages))
-        return self.blocks - batch * self.blocks_of(length)
+        return self.blocks - self.blocks_for(batch, length)
 
     @cached_property
     def starts(self) -> bool:
@@ -306,7 +326,8 @@ class VllmDeployment(Deployment):
         """Whole requests that the pool holds."""
         if not self.groups.block_bytes:
             return super().largest_batch()
-        return self.blocks // self.per_request if self.starts else 0
+        more = self.blocks - self.shared_blocks
+        return most(0, more // (self.per_request - self.shared_blocks)) if self.starts else 0
 
     def longest(self) -> int:
         """As at the length from which a step is full: fewer tokens a step only leave more room."""
@@ -317,7 +338,7 @@ class VllmDeployment(Deployment):
             return 0
         if not self.groups.block_bytes:
             return super().longest()
-        share = self.blocks // self.batch
+        share = (self.blocks + (self.batch - 1) * self.shared_blocks) // self.batch
         guess = self.groups.tokens(share, self.in_flight) * self.layout.context
         return largest(lambda length: share - self.blocks_of(length), guess)
 

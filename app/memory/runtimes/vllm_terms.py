@@ -69,7 +69,9 @@ def _cache(d: "VllmDeployment", stage: Stage) -> Term:
         "block_size": d.groups.smallest_block,
         "groups": d.groups.count,
     }
-    size = d.batch * per_request * block
+    if shared := d.shared_blocks:
+        values["shared_blocks"] = shared
+    size = d.blocks_for(d.batch, d.length) * block
     return d.term("kv_cache", size, "formula_blocks", values, "vLLM kv_cache_interface, kv_cache_utils")
 
 
