@@ -12,7 +12,7 @@ from math import prod
 from typing import Final
 
 from ..architecture import Architecture, adapters
-from ..architecture.operations import Linear, Operation, Parameter, Role
+from ..architecture.operations import Experts, Linear, Operation, Parameter, Role
 from ..architecture.sections import Section
 from ..errors import invalid
 from ..messages import Message
@@ -180,6 +180,23 @@ def adapter_elements(stage: Stage, layout: Layout, rank: int) -> int:
                 shape = local_shape(module.parameters[0], layout)
                 rows, columns = reversed(shape) if module.parameters[0].transposed else shape
                 total += min(places, section.copies) * rank * (rows + columns * module.groups)
+    return total
+
+
+@lru_cache(maxsize=512)
+def expert_adapter_elements(stage: Stage, layout: Layout, rank: int, joined: bool) -> int:
+    """Elements of one slot for adapters of `rank` on every routed expert [one rank].
+
+    Gate and up have two pairs of matrices, or one where their weights are `joined` in the checkpoint (vLLM
+    `lora/layers/fused_moe.py`: `FusedMoEWithLoRA`, `FusedMoE3DWithLoRA`).
+    """
+    total = 0
+    for section, places in stage.sections:
+        for op in section.block.operations:
+            if isinstance(op, Experts):
+                width, into = -(-op.width // layout.expert_tensor), 1 + op.gated
+                shrunk = (1 if joined else into) * op.fan_in + width
+                total += min(places, section.copies) * op.count * rank * (shrunk + into * width + op.fan_in)
     return total
 
 

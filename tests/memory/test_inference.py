@@ -129,6 +129,24 @@ def test_adapters_and_drafts_add_their_weights() -> None:
     assert drafted.total > plain.total + 2 * 10**9
 
 
+@pytest.mark.parametrize(
+    ("name", "version", "per_layer"),
+    [
+        ("Qwen3-30B-A3B", "0.19", 128 * (2 * (2048 + 768) + (768 + 2048)) * 48),
+        ("Qwen3-30B-A3B", "0.11", 0),
+        ("gpt-oss-20b", "0.19", 32 * ((2880 + 2 * 2880) + (2880 + 2880)) * 24),  # gate and up are one matrix
+    ],
+)
+def test_adapters_of_experts_have_slots_from_0_12_on(name: str, version: str, per_layer: int) -> None:
+    def weights(slots: int) -> int:
+        request = ask(name, backend_version=version, max_loras=slots, max_lora_rank=8)
+        return estimate_inference(request).fullest.sizes["model_weights"]
+
+    dense = weights(2) - weights(0) - 2 * 2 * 8 * per_layer
+    assert 0 < dense < 2**30 / 4
+    assert weights(1) - weights(0) == (weights(3) - weights(0)) // 3
+
+
 def test_prediction_layers_are_one_more_layer_and_refused_where_there_are_none() -> None:
     found = estimate_inference(ask("DeepSeek-V3", speculative=Speculative(1, None, "mtp"), tensor_parallel=8))
     assert [term.formula for term in found.fullest.terms][:2] == ["formula_weights", "formula_draft"]

@@ -17,7 +17,7 @@ from ...parallelism import VOCABULARY_MULTIPLE, Layout, Stage
 from ..estimate import Term
 from ..kv_cache import LayerCache
 from ..requests import InferenceRequest
-from ..weights import rank_weights
+from ..weights import element_bytes, expert_adapter_elements, rank_weights
 from . import vllm_terms
 from .base import GIB, Deployment, covered_version
 from .multimodal import multimodal_bytes
@@ -30,6 +30,7 @@ from .vllm_profile import Profile, Run, profile
 from .vllm_settings import DEFAULT_BLOCK, MEASURED, Settings, context_bytes, default_batch, non_torch_bytes
 from .vllm_weights import repacked, repacked_early
 
+JOINED_EXPERTS: Final = ("gpt_oss", "qwen3_vl_moe", "qwen3_5_moe")  # `is_3d_moe_weight`
 SEE_ALL: Final = ("full", "latent")  # kinds of layers that keep every token
 DYNAMIC_8_BIT: Final = ("w8a8", "fp8", "int8")  # activations are quantized token by token
 
@@ -56,6 +57,8 @@ class VllmDeployment(Deployment):
             self.warnings.append(
                 Message("version_unmeasured", {"backend": "vLLM", "version": f"0.{self.minor}"})
             )
+        if request.max_loras and request.expert_parallel > 1 and has_experts(self.stored):
+            self.warnings.append(Message("lora_no_expert_parallel"))
         if self.batch > self.settings.sequences:
             slots = {"batch": self.batch, "slots": self.settings.sequences}
             self.warnings.append(Message("batch_beyond_slots", slots))
@@ -129,6 +132,15 @@ class VllmDeployment(Deployment):
         return self.minor >= 25 or self.stored.architecture.model_type == "qwen3"
 
     # --- readings of one rank ------------------------------------------------------------------
+
+    def adapter_bytes(self, stage: Stage) -> int:
+        """Slots for routed experts too, from 0.12 on."""
+        size, r = super().adapter_bytes(stage), self.request
+        if not r.max_loras or self.minor < 12 or not has_experts(self.stored):
+            return size
+        joined = self.stored.architecture.model_type in JOINED_EXPERTS
+        one = expert_adapter_elements(stage, self.layout, r.max_lora_rank, joined)
+        return size + round(r.max_loras * one * element_bytes(self.stored.compute))
 
     def model_bytes(self, stage: Stage) -> int:
         """Bytes that loading takes: tensors as the allocator gives them, and tables of positions."""
