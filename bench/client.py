@@ -62,6 +62,11 @@ class _Connection:
         return int(self.received[9:12]) if len(self.received) >= head + 4 + length else 0
 
 
+def get(path: str) -> bytes:
+    """A request as it goes over the wire."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
 def post(path: str, body: bytes) -> bytes:
     """A request as it goes over the wire."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -30,9 +31,16 @@ CONNECTIONS = 8
 MODELS = ("Qwen3-8B", "Qwen3-0.6B", "Llama-3.1-8B", "DeepSeek-V3", "Mixtral-8x7B-v0.1", "gemma-2-9b")
 
 
+class Running(NamedTuple):
+    """A gunicorn that serves: where, and the process id of its master."""
+
+    address: Address
+    pid: int
+
+
 @contextmanager
-def serving(*command: str, log: Path) -> Iterator[Address]:
-    """A gunicorn of two workers, its log in a file; where it listens, once it answers."""
+def serving(*command: str, log: Path) -> Iterator[Running]:
+    """A gunicorn of two workers, its log in a file, once it answers."""
     port = free_port()
     bound = {"HOST": "127.0.0.1", "PORT": str(port), "LLM_ESTIMATE_WORKERS": "2"}
     own = {"LLM_ESTIMATE_ACCESS_LOG": "true", "LLM_ESTIMATE_DATA": str(log.parent), "HF_HUB_OFFLINE": "1"}
@@ -41,7 +49,7 @@ def serving(*command: str, log: Path) -> Iterator[Address]:
         process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=file)
     try:
         _await(port, process, log)
-        yield "127.0.0.1", port
+        yield Running(("127.0.0.1", port), process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -79,7 +87,7 @@ def measure(rounds: int, seconds: float, connections: int) -> list[tuple[Outcome
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         echo = stack.enter_context(serving("-m", "bench.echo_server", log=folder / "echo.log"))
         service = stack.enter_context(serving("server.py", log=folder / "service.log"))
-        asked = [(echo, requests("/echo")), (service, requests("/api/memory/inference"))]
+        asked = [(echo.address, requests("/echo")), (service.address, requests("/api/memory/inference"))]
         for address, sent in asked:  # warm: every worker has read every model
             hammer(address, sent, connections, for_answers(2000))
         turns = [[_round(*each, seconds, connections) for each in asked] for _ in range(rounds)]
