@@ -2,7 +2,7 @@
 # Makes a folder to carry to machines that have no network: the service and all it needs as wheels, their
 # checksums, and install.sh, which asks no index.
 #     deploy/airgap.sh FOLDER [EXTRAS [OPTIONS OF PIP DOWNLOAD]]
-#     deploy/airgap.sh wheels postgres,redis,dask
+#     deploy/airgap.sh wheels postgres,redis,sweeps
 #     deploy/airgap.sh wheels postgres --platform manylinux2014_aarch64 --python-version 3.12 --only-binary :all:
 # Without options it is for this machine's kind of processor and its version of Python (PYTHON names another).
 set -eu

@@ -25,7 +25,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 NGINX_FILES: Final = ROOT / "deploy" / "nginx"
-PATIENCE: Final = 60.0  # [s] for whatever is waited for: machines that run tests are slow and loaded
+PATIENCE: Final = 120.0  # [s] for whatever is waited for: machines that run tests are slow and loaded
 _PLACES: Final = ("/usr/sbin", "/usr/local/sbin")
 
 

@@ -87,7 +87,8 @@ class Cluster:
 
     def _some_done(self, running: Iterable[Any]) -> list[Any]:
         try:
-            return list(self._dask.wait(list(running), TICK_S, "FIRST_COMPLETED").done)
+            with self._client.as_current():  # which is not the process's default
+                return list(self._dask.wait(list(running), TICK_S, "FIRST_COMPLETED").done)
         except TimeoutError:
             return []
 

@@ -1,5 +1,7 @@
 """Two replicas behind nginx with one PostgreSQL and one Redis, as plain processes."""
 
+import http.client
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ import pytest
 
 from test_api import LLAMA, ask, walk
 from tests.servers import (
+    PATIENCE,
     Nginx,
     PostgreSQL,
     Redis,
@@ -73,6 +76,18 @@ def test_a_model_registered_on_one_is_on_the_other(cluster: Cluster) -> None:
     assert b'"num_hidden_layers":5' in ask(one, "GET", "/api/models/seen-by-all")[2]
     assert ask(one, "DELETE", "/api/models/seen-by-all", None, TOKEN)[0] == 204
     assert ask(other, "GET", "/api/models/seen-by-all")[0] == 404
+
+
+def test_a_share_made_on_one_opens_on_the_other(cluster: Cluster) -> None:
+    one, other = (replica.url for replica in cluster.replicas)
+    status, _, body = ask(one, "POST", "/api/shares", {"state": "?model_name=Qwen3-0.6B#memory"}, TOKEN)
+    assert status == 201
+    connection = http.client.HTTPConnection("127.0.0.1", cluster.replicas[1].port, timeout=PATIENCE)
+    connection.request("GET", json.loads(body)["url"])
+    reply = connection.getresponse()
+    assert (reply.status, reply.headers["Location"]) == (302, "/?model_name=Qwen3-0.6B#memory")
+    assert ask(other, "GET", "/s/aaaaaaaaaaaaaaaaaaaaaa")[0] == 404
+    connection.close()
 
 
 def _round(number: int) -> list[Step]:

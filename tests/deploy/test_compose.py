@@ -12,7 +12,7 @@ from .files import DEPLOY, ROOT, VARIABLES, documents, extras, is_pinned, routes
 
 [COMPOSE] = documents(ROOT / "docker-compose.yml")
 SERVICES: dict[str, Any] = COMPOSE["services"]
-INSIDE = {"postgres", "redis", "dask-scheduler", "dask-worker"}
+INSIDE = {"inside": {"postgres", "redis"}, "dask": {"dask-scheduler", "dask-worker"}}
 
 
 def _secrets(folder: Path) -> dict[str, str]:
@@ -42,10 +42,11 @@ def test_only_nginx_is_reached_from_outside_and_on_loopback_by_default() -> None
 
 
 def test_what_keeps_data_reaches_nothing_outside() -> None:
-    assert COMPOSE["networks"]["inside"]["internal"] is True
-    assert {name for name, service in SERVICES.items() if service["networks"] == ["inside"]} == INSIDE
+    for network, members in INSIDE.items():
+        assert COMPOSE["networks"][network]["internal"] is True
+        reached = {name for name, service in SERVICES.items() if network in service["networks"]}
+        assert reached == {*members, "service"}
     assert SERVICES["proxy"]["networks"] == ["front"]
-    assert set(SERVICES["service"]["networks"]) == {"front", "inside"}
 
 
 def test_what_is_needed_is_waited_for() -> None:
@@ -101,6 +102,13 @@ def test_extras_of_the_image_exist() -> None:
     for service in SERVICES.values():
         if "build" in service:
             assert set(service["build"]["args"]["EXTRAS"].split(",")) <= extras()
+
+
+def test_the_service_finds_dask() -> None:
+    address = urlsplit(SERVICES["service"]["environment"]["DASK_SCHEDULER_ADDRESS"])
+    command = SERVICES[address.hostname]["entrypoint"]
+    assert command[command.index("--port") + 1] == str(address.port)
+    assert address.geturl() in SERVICES["dask-worker"]["entrypoint"]
 
 
 def test_volumes_and_files_that_are_mounted_exist() -> None:

@@ -96,7 +96,7 @@ def test_settings_are_those_of_the_table() -> None:
     assert keys == set(SECRET["stringData"])
     assert not any(SECRET["stringData"].values()), "an example has no password"
     for name in DEPLOYMENTS:
-        for source in _container(name)["envFrom"]:
+        for source in _container(name).get("envFrom", []):
             assert source["configMapRef"]["name"] in _kind("ConfigMap")
 
 
@@ -139,9 +139,13 @@ def test_network_policies_cover_every_pod_in_both_directions() -> None:
 
 def test_dask_listens_where_it_is_looked_for() -> None:
     [port] = _kind("Service")["dask-scheduler"]["spec"]["ports"]
-    command = _container("dask-scheduler")["command"]
-    assert command[command.index("--port") + 1] == str(port["port"])
-    assert f"tls://dask-scheduler:{port['port']}" in _container("dask-worker")["command"]
+    settings = _kind("ConfigMap")["llm-estimate"]["data"]
+    assert settings["DASK_SCHEDULER_ADDRESS"] == f"tls://dask-scheduler:{port['port']}"
+    assert f"--port={port['port']}" in _container("dask-scheduler")["command"]
+    assert settings["DASK_SCHEDULER_ADDRESS"] in _container("dask-worker")["command"]
+    for name in DEPLOYMENTS:
+        [mount] = [each for each in _container(name)["volumeMounts"] if "dask" in each["mountPath"]]
+        assert mount["mountPath"] == settings["LLM_ESTIMATE_DASK_TLS"]
 
 
 def test_kustomize_builds_it() -> None:
