@@ -168,26 +168,31 @@ def left_out(
     """Every case predicted by a fit that saw none of its group."""
     answers = {}
     for name in sorted({by(case) for case in cases}):
-        inside = [case for case in cases if by(case) != name]
         held = [case for case in cases if by(case) == name]
-        touched = {key for case in held for key in keys_of(case)}
-        lost = {case.runtime for case in held if not case.llama} - {case.runtime for case in inside}
-        kin = {name: neighbour(name, inside) for name in lost}
-        near = [case for case in inside if case.runtime in kin.values() or touched & set(keys_of(case))]
-        if not near:
-            table = Coefficients(Coefficients.priors().data)
-        else:
-            free, x = fit(near, whole, ROUNDS_LEFT_OUT)
-            table = free.at(x)
-        for key in touched - {key for case in near for key in keys_of(case)}:
-            table.put(key, Coefficients.priors().get(key))
-        for runtime, other in kin.items():
-            for field in RUNTIME_PRIORS if other else ():
-                table.put(("runtimes", runtime, field), table.get(("runtimes", str(other), field)))
+        table = without(held, [case for case in cases if by(case) != name], whole)
         for case in held:
             answers[case.id] = predicted(case, table)
         print(f"  without {name}: {len(held)} rows", flush=True)
     return answers
+
+
+def without(held: Sequence[Case], inside: Sequence[Case], whole: Mapping[Key, float]) -> Coefficients:
+    """The coefficients that the service would use for the cases held back, had nobody measured them."""
+    touched = {key for case in held for key in keys_of(case)}
+    lost = {case.runtime for case in held if not case.llama} - {case.runtime for case in inside}
+    kin = {name: neighbour(name, inside) for name in lost}
+    near = [case for case in inside if case.runtime in kin.values() or touched & set(keys_of(case))]
+    if not near:
+        table = Coefficients(Coefficients.priors().data)
+    else:
+        free, x = fit(near, whole, ROUNDS_LEFT_OUT)
+        table = free.at(x)
+    for key in touched - {key for case in near for key in keys_of(case)}:
+        table.put(key, Coefficients.priors().get(key))
+    for runtime, other in kin.items():
+        for field in RUNTIME_PRIORS if other else ():
+            table.put(("runtimes", runtime, field), table.get(("runtimes", str(other), field)))
+    return table
 
 
 def neighbour(name: str, cases: Iterable[Case]) -> str | None:
