@@ -58,6 +58,12 @@ class InvalidLayout(DomainError):
     code = "invalid_layout"
 
 
+class TooMuchWork(DomainError):
+    """A question that was stopped because it took too long (400)."""
+
+    code = "too_much_work"
+
+
 class UnknownArchitecture(DomainError):
     """A configuration whose architecture is not named or not covered (422)."""
 

@@ -206,6 +206,12 @@ class Settings:
         "requests a minute that one client may make of each dear kind; a kind left out, or 0, has no limit",
         _rates,
     )
+    time_budget: int = _setting(
+        "LLM_ESTIMATE_TIME_BUDGET",
+        "20",
+        "processor seconds that one question may take; 0 is no limit",
+        _count,
+    )
     redis_url: str | None = _setting(
         "REDIS_URL", "", "Redis that counts requests for all replicas", _optional, secret=True
     )

@@ -1,18 +1,20 @@
 """Strict reading of request bodies: JSON or nothing, no NaN, no key twice, nothing too large or too deep."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, NoReturn
 
 import orjson
-from flask import Request, request
+from flask import Request, current_app, request
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
 from ..errors import InvalidRequest
 from ..messages import Message
 from .errors import BadBody
+from .patience import begin
 
 LARGEST_BODY: Final = 2**20
 DEEPEST: Final = 64
@@ -26,6 +28,7 @@ class StrictParser(FlaskParser):
         """The body as plain data."""
         if req.content_type not in _JSON_TYPES and req.mimetype != "application/json":
             raise BadBody(Message("not_json"), status=415)
+        begin(current_app.extensions["settings"].time_budget)
         return read_json(req.get_data(cache=False))
 
     def use_args(self, argmap: Any, *options: Any, location: str | None = None, **more: Any) -> Any:
@@ -108,7 +111,6 @@ def _refuse_repeated_keys(body: bytes) -> None:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise BadBody(Message("key_twice", {"field": twice[:80]}))
     return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from flask import Flask
 
+from . import patience
 from .metrics import Metrics
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Traffic:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
+        patience.end()  # of whatever this thread answered before
         environ[REQUEST_ID] = request_id = _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
 
         def start(status: str, headers: list[tuple[str, str]], failure: Any = None) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from math import log
 from typing import Final
 
+from ..budget import turn
 from .estimate import Flow, Quantiles
 from .load import Service, service_of
 from .setup import Setup
@@ -107,6 +108,7 @@ class Run:
 
     def step(self) -> None:
         """One step: prompts within the budget, and a token for everyone who decodes."""
+        turn()
         bare, read = self.times()
         budget = max(1.0, self.service.engine.budget - len(self.decoding))
         places = self.service.room - len(self.decoding)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Final
 
+from ..budget import turn
 from ..errors import DomainError
 from ..hardware import Accelerator
 from ..memory.inference import estimate_inference
@@ -48,6 +49,7 @@ def plan(request: PlanRequest, most: int | None = None) -> Plan:
     reasons: dict[str, Message] = {}
     looked = worked = 0
     for candidate in sorted(_candidates(request, reasons), key=lambda c: (c.price is None, -c.promise)):
+        turn()
         looked += 1
         name = candidate.gpu.name
         if (reason := hopeless(candidate, request)) is not None:
@@ -128,6 +130,7 @@ def profiles_of(request: PlanRequest, backend: str) -> tuple[tuple[Profile, ...]
     for group in formats(architecture, backend, limits, serving.model.quantization):
         made = []
         for layout in layouts(architecture, limits.max_gpus, backend, limits):
+            turn()
             for quantization in group:
                 asked = placed(serving, backend, layout, quantization)
                 if one := _profile(_Key(asked, layout, request.ask.input_length, request.ask.output_length)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from ..budget import turn
 from ..errors import DomainError
 from ..hardware import Accelerator
 from ..memory.requests import TrainingRequest
@@ -47,6 +48,7 @@ def plan_training(request: TrainingPlanRequest) -> Plan:
     ways = tuple(_ways(request))
     for gpu in request.limits.gpus:
         for found in _of_device(gpu, ways, request):
+            turn()
             looked += 1
             if isinstance(found, Message):
                 reasons.setdefault(gpu.name, found)
@@ -93,6 +95,7 @@ def _recomputing(request: TrainingPlanRequest, layout: Layout) -> Iterator[Way]:
     training = request.ask.training
     choices = ("none", "full") if not request.keep_checkpointing else (training.gradient_checkpointing,)
     for checkpointing in choices:
+        turn()
         placed = _placed(training, layout, checkpointing)
         try:
             setup = set_up(Question(placed))

@@ -3,7 +3,7 @@
 Three dialects meet here: transformers (`modules_to_not_convert`: a name, a prefix or the end of one),
 compressed-tensors (`ignore`, `targets`: names, class names, `re:` and a regular expression) and ModelOpt
 (`exclude_modules`: shell wildcards). Regular expressions of strangers are cut at `.*` and matched piece by
-piece, so that no pattern can take exponential time.
+piece, and only where the ways of matching a piece are few: no pattern can take exponential time.
 """
 
 import re
@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
 
+from ..budget import turn
+from ..errors import InvalidConfig
+from ..messages import Message
+from .backtracking import ways
+
 LONGEST = 400
+MOST = 2000  # expressions and wildcards in one list; exact names are without number
+MOST_WAYS = 40_000  # in which one expression may be tried at one place
 CLASSES = frozenset({"Linear"})
 
 # Parts of a module's path that checkpoints and implementations nest in different orders.
@@ -29,13 +36,16 @@ class Patterns:
 
     @classmethod
     def of(cls, entries: Iterable[object]) -> "Patterns":
-        """Sorted by kind; anything but strings is passed over."""
+        """Sorted by kind; anything but strings is passed over. Raises `InvalidConfig` for too many."""
         texts = [entry for entry in entries if isinstance(entry, str) and 0 < len(entry) <= LONGEST]
-        return cls(
-            frozenset(_module(text) for text in texts if not text.startswith("re:") and "*" not in text),
-            tuple(text[3:] for text in texts if text.startswith("re:")),
-            tuple(text for text in texts if not text.startswith("re:") and "*" in text),
-        )
+        exact = frozenset(_module(text) for text in texts if not text.startswith("re:") and "*" not in text)
+        regexes = tuple(dict.fromkeys(text[3:] for text in texts if text.startswith("re:")))
+        wildcards = tuple(dict.fromkeys(t for t in texts if not t.startswith("re:") and "*" in t))
+        if len(regexes) + len(wildcards) > MOST:
+            raise InvalidConfig(
+                Message("too_many_patterns", {"count": len(regexes) + len(wildcards), "limit": MOST})
+            )
+        return cls(exact, regexes, wildcards)
 
     @property
     def by_layer(self) -> bool:
@@ -84,6 +94,7 @@ def bare(name: str) -> str:
 
 @lru_cache(maxsize=16384)
 def _wildcard(pattern: str, name: str) -> bool:
+    turn()
     pieces = pattern.split("*")
     if "[" in pattern or "?" in pattern:
         return len(pieces) <= 4 and re.match(translate(pattern), name) is not None
@@ -101,30 +112,26 @@ def _wildcard(pattern: str, name: str) -> bool:
 @lru_cache(maxsize=16384)
 def _regex(pattern: str, name: str) -> bool:
     """Whether the expression matches from the start of the name (as `re.match`)."""
-    if _nested(pattern):
-        return False
-    pieces = pattern.removeprefix("^").split(".*")
+    turn()
     at = 0
-    for number, piece in enumerate(pieces):
-        try:
-            compiled = re.compile(piece)
-        except (re.error, OverflowError):
-            # A group that spans a wildcard cannot be cut; few wildcards cannot take long either.
-            return pattern.count("*") + pattern.count("+") <= 3 and _whole(pattern, name)
-        found = compiled.search(name, at) if number else compiled.match(name)
+    for number, piece in enumerate(_pieces(pattern)):
+        found = piece.search(name, at) if number else piece.match(name)
         if found is None:
             return False
         at = found.end()
-    return True
+    return bool(_pieces(pattern))
 
 
-def _whole(pattern: str, name: str) -> bool:
+@lru_cache(maxsize=2048)
+def _pieces(pattern: str) -> tuple[re.Pattern[str], ...]:
+    """The expression between its wildcards, compiled; none where it is wrong or could take long."""
+    pieces = pattern.removeprefix("^").split(".*")
     try:
-        return re.match(pattern, name) is not None
-    except (re.error, OverflowError):
-        return False
-
-
-def _nested(pattern: str) -> bool:
-    """Whether a repeated group or many repeats make the expression dear to match."""
-    return re.search(r"\)[*+{]", pattern) is not None or len(re.findall(r"(?<!\.)[*+{]", pattern)) > 4
+        if all(ways(piece) <= MOST_WAYS for piece in pieces):
+            return tuple(re.compile(piece) for piece in pieces)
+    except (re.error, OverflowError, RecursionError):
+        pass  # a group that spans a wildcard cannot be cut: looked at as a whole
+    try:
+        return (re.compile(pattern),) if ways(pattern) <= MOST_WAYS else ()
+    except (re.error, OverflowError, RecursionError):
+        return ()

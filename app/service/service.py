@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from ..budget import turn
 from ..errors import DomainError, StoreDown
 from ..memory.estimate import Estimate
 from ..memory.inference import estimate_inference
@@ -87,6 +88,7 @@ class Service:
         sizes: list[Mapping[str, int] | None] = []
         for configuration in configurations:
             try:
+                turn()
                 values = check(configuration)
                 explain = bool(values.get("explain", False))
                 answer = self._answer(calculation, values, language, explain)
@@ -135,6 +137,7 @@ class Service:
         results: list[Answer] = []
         for configuration in configurations:
             try:
+                turn()
                 values = check(configuration)
                 explain = bool(values.get("explain", False))
                 results.append(self._timed(calculation, values, language, explain))

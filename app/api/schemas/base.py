@@ -14,6 +14,10 @@ from .fields import Rejected, Strict
 Rule = Callable[[Mapping[str, Any], str], Problem | None]
 
 
+MOST_PROBLEMS = 100  # unknown fields that one error names
+MOST_CLOSEST = 20  # and for how many of them the closest name is looked up, which is dear
+
+
 class StrictSchema(ma.Schema):
     """Fields as declared, none beside them, and `rules` that concern several fields together.
 
@@ -43,7 +47,8 @@ class StrictSchema(ma.Schema):
         for name, value in data.items():
             field = fields.get(name)
             if field is None:
-                problems.append(unknown_field(name, prefix, fields))
+                if len(problems) < MOST_PROBLEMS:
+                    problems.append(unknown_field(name, prefix, fields, len(problems) < MOST_CLOSEST))
                 continue
             try:
                 values[name] = cast(Strict, field).read(value, prefix + name)
@@ -74,7 +79,7 @@ class QuerySchema(StrictSchema):
         for name, texts in data.lists():
             field = self.load_fields.get(name)
             if field is None:
-                problems.append(unknown_field(name, "", self.load_fields))
+                problems.append(unknown_field(name, "", self.load_fields, len(problems) < MOST_CLOSEST))
             elif len(texts) > 1:
                 problems.append(Problem(name, Message("given_twice", {"field": name})))
             else:
@@ -91,9 +96,9 @@ class QuerySchema(StrictSchema):
             problems.extend(error.problems)
 
 
-def unknown_field(name: str, prefix: str, fields: Mapping[str, Any]) -> Problem:
-    """What to say of a field that is not there, with the closest that is."""
-    close = get_close_matches(name[:80], fields, n=1, cutoff=0.5)
+def unknown_field(name: str, prefix: str, fields: Mapping[str, Any], look: bool = True) -> Problem:
+    """What to say of a field that is not there, with the closest that is where one is to be looked for."""
+    close = get_close_matches(name[:80], fields, n=1, cutoff=0.5) if look else ()
     path = prefix + name[:80]
     if close:
         return Problem(path, Message("unknown_field_closest", {"field": path, "closest": prefix + close[0]}))
