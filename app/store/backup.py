@@ -36,6 +36,8 @@ def back_up(database: Database, target: Path) -> dict[str, int]:
     """
     if target.exists():
         raise invalid("file", "backup_exists", file=target)
+    if not target.absolute().parent.is_dir():
+        raise invalid("file", "backup_no_folder", file=target)
     with TemporaryDirectory(dir=target.absolute().parent, prefix=".backup-") as folder:
         made = Path(folder) / "store.sqlite3"
         copy = Database(sqlite_at(made))

@@ -102,8 +102,11 @@ class Behind:
 
     def _run(self) -> None:
         while self._gather():
+            ending = self._stopping
             if self._write_all():
                 self._now_and_then_safely()
+            elif ending:
+                self._give_up()
             else:
                 self._rest()
 
@@ -117,13 +120,12 @@ class Behind:
     def _rest(self) -> None:
         with self._changed:
             self._hurry = False
-            self._changed.wait_for(lambda: self._hurry, _PATIENCE_S)
-            if self._stopping:
-                self._give_up()
+            self._changed.wait_for(lambda: self._hurry or self._stopping, _PATIENCE_S)
 
     def _give_up(self) -> None:
-        self._drop(self._entries, self._sums)
-        self._entries, self._sums = [], {}
+        with self._changed:
+            self._drop(self._entries, self._sums)
+            self._entries, self._sums = [], {}
 
     def _drop(self, entries: list[NewEntry], sums: dict[EventKey, EventSum]) -> None:
         self._dropped("history", len(entries))

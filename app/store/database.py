@@ -38,10 +38,10 @@ class _Opened:
 class Database:
     """One database. `read()` and `write()` give a connection inside a transaction; both raise `StoreDown`.
 
-    `first` gets a writing connection once in each process, after the tables are those of this version.
+    `first` gets a writing engine once in each process, after the tables are those of this version.
     """
 
-    def __init__(self, address: Address, first: Callable[[Connection], None] | None = None) -> None:
+    def __init__(self, address: Address, first: Callable[[Engine], None] | None = None) -> None:
         self.address = address
         self._first = first
         self._lock = threading.Lock()
@@ -98,8 +98,7 @@ class Database:
         try:
             ensure_current(engine, self.address)
             if self._first is not None:
-                with writer.begin() as connection:
-                    self._first(connection)
+                self._first(writer)
         except BaseException:
             engine.dispose()
             raise

@@ -38,7 +38,6 @@ _SQLITE: Final[Mapping[str, str]] = {
     "SQLITE_PERM": READ_ONLY,
     "SQLITE_CORRUPT": BROKEN,
     "SQLITE_NOTADB": BROKEN,
-    "SQLITE_IOERR": BROKEN,
     "SQLITE_ERROR": BROKEN,
 }
 _ERRNO: Final[Mapping[int | None, str]] = {

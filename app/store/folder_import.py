@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from ..registry.files import BrokenFile, BrokenFileError, read_object
 from ..registry.models import ModelEntry
@@ -18,18 +18,19 @@ from .upsert import insert_once
 LOG: Final = logging.getLogger("llm_estimate.store")
 
 
-def import_models(connection: Connection, folder: Path) -> None:
+def import_models(engine: Engine, folder: Path) -> None:
     """Take in every model of a folder whose name is free; one transaction with the mark that says so.
 
     The files stay where they are and are not looked at again. Broken ones are named in the log.
     """
-    files = sorted(models_in(folder))
-    mark = {"topic": mark_of(folder), "number": 1}
-    if not files or not insert_once(connection, ChangeRow, mark):
+    if not (files := sorted(models_in(folder))):
         return
-    taken = sum(_take(connection, path) for path in files)
-    if taken:
-        count_up(connection, TOPIC)
+    with engine.begin() as connection:
+        if not insert_once(connection, ChangeRow, {"topic": mark_of(folder), "number": 1}):
+            return
+        taken = sum(_take(connection, path) for path in files)
+        if taken:
+            count_up(connection, TOPIC)
     LOG.info("imported %d models from %s, which is not read any more", taken, folder)
 
 

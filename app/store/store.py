@@ -98,7 +98,7 @@ class Store:
         from .database import Database
         from .folder_import import import_models
 
-        return Database(self.address, lambda connection: import_models(connection, self._folder))
+        return Database(self.address, lambda engine: import_models(engine, self._folder))
 
     @cached_property
     def tokens(self) -> "Tokens":
