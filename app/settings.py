@@ -208,7 +208,7 @@ class Settings:
     )
     time_budget: int = _setting(
         "LLM_ESTIMATE_TIME_BUDGET",
-        "20",
+        "30",
         "processor seconds that one question may take; 0 is no limit",
         _count,
     )
