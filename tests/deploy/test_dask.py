@@ -1,6 +1,7 @@
 """Dask as the manifests start it, over TLS, computes a sweep of the service; a stranger is not heard."""
 
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -59,7 +60,8 @@ class Dask(Server):
 @pytest.fixture(scope="module")
 def certificates() -> Iterator[Path]:
     program("openssl")
-    pytest.importorskip("distributed")
+    if os.environ.get("LLM_ESTIMATE_REQUIRE_SERVERS") != "1":
+        pytest.importorskip("distributed")
     with folder_for("dask") as folder:
         subprocess.run(["/bin/sh", DEPLOY / "make-certificates.sh", folder / "tls"], check=True)
         yield folder / "tls"
