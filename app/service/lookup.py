@@ -14,6 +14,7 @@ from ..registry.catalogue import Catalogue
 from ..registry.gpus import GpuRegistry, Match, gpus
 from ..registry.models import ModelMatch, models
 from ..settings import Settings
+from .forgetting import Ledger
 from ..store import Store
 from .sized import DIMENSIONS, Kin, kin_of, size_disagrees, sized_config
 
@@ -21,6 +22,7 @@ Values = Mapping[str, Any]
 
 _READ_KEPT: Final = 256  # configurations of requests that stay read
 _LARGEST_KEPT: Final = 64 * 1024  # [bytes] of one of them
+_LEDGER: Final = Ledger()
 # Lineages whose models lend dimensions: dense decoders of plain grouped attention.
 _LENDERS: Final = ("llama", "mistral", "qwen2", "qwen3")
 
@@ -95,16 +97,23 @@ class Lookup:
 
 def read_cached(config: Mapping[str, Any]) -> Architecture:
     """A configuration read, once for equal ones; raises what reading it raises."""
+    _LEDGER.settle()
     try:
         key = orjson.dumps(config)
     except orjson.JSONEncodeError:
-        return read_config(config)
-    return _read(key) if len(key) <= _LARGEST_KEPT else read_config(config)
+        return _entered(config)
+    return _read(key) if len(key) <= _LARGEST_KEPT else _entered(config)
 
 
 @lru_cache(maxsize=_READ_KEPT)
 def _read(key: bytes) -> Architecture:
-    return read_config(orjson.loads(key))
+    return _entered(orjson.loads(key))
+
+
+def _entered(config: Mapping[str, Any]) -> Architecture:
+    architecture = read_config(config)
+    _LEDGER.enter(architecture)
+    return architecture
 
 
 def name_of(config: Mapping[str, Any]) -> str:
