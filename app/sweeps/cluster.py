@@ -45,14 +45,20 @@ class Cluster:
                 set_as_default=False,
             )
         except (OSError, TimeoutError, ValueError) as error:
-            raise NoCluster(Message("sweep_no_cluster", {"reason": str(error)[:200]})) from error
+            raise _unreachable(error) from error
         return self
 
     def __exit__(self, *_about: object) -> None:
         self._client.close(timeout=PATIENCE_S)
 
     def compute(self, document: bytes, indices: Iterable[int]) -> Iterator[Computed | None]:
-        """Parts as they are done."""
+        """Parts as they are done; raises `NoCluster` where the scheduler is lost."""
+        try:
+            yield from self._compute(document, indices)
+        except OSError as error:
+            raise _unreachable(error) from error
+
+    def _compute(self, document: bytes, indices: Iterable[int]) -> Iterator[Computed | None]:
         waiting = iter(indices)
         running: dict[Any, int] = {}
         losses: Counter[int] = Counter()
@@ -65,7 +71,7 @@ class Cluster:
                 done = self._some_done(running)
                 yield None
                 if self._client.status == "closed":
-                    raise NoCluster(Message("sweep_no_cluster", {"reason": self._scheduler}))
+                    raise _unreachable(self._scheduler)
                 for future in done:
                     index = running.pop(future)
                     if future.status == "finished":
@@ -101,6 +107,10 @@ class Cluster:
             tls_client_key=str(self._tls / "key.pem"),
             require_encryption=True,
         )
+
+
+def _unreachable(reason: object) -> NoCluster:
+    return NoCluster(Message("sweep_no_cluster", {"reason": str(reason)[:200]}))
 
 
 def _check(future: Any, index: int, losses: int) -> None:

@@ -14,17 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
-from ..errors import DomainError, StoreDown
+from ..errors import StoreDown
 from ..messages import Message
 from ..settings import SETTINGS, Settings, read_settings
 from ..store import Store
-from .cluster import Cluster
+from .cluster import Cluster, NoCluster
 from .grid import grid_of
 from .sizes import bounds, parts
 from .workers import TRIES, PartFailed, Pool, Workers
@@ -110,27 +110,30 @@ class Runner:
         self._name = f"{os.uname().nodename[:60]}:{os.getpid()}:{time.time_ns()}"
 
     def run(self, idle_s: float = IDLE_S) -> None:
-        """Work until nothing was queued for `idle_s` seconds."""
+        """Work until nothing was left to do for `idle_s` seconds; what others work at may come back."""
         until = time.monotonic() + idle_s
-        workers: Workers | None = None
-        try:
-            while self._goes_on() and time.monotonic() < until:
+        with ExitStack() as held:
+            workers: Workers | None = None
+            while self._goes_on():
                 job = patiently(lambda: self._sweeps.claim(self._name, LEASE_S))
-                if job is None:
+                if job is not None:
+                    workers = self._serve(job, workers, held)
+                elif time.monotonic() >= until and not patiently(self._sweeps.unfinished):
+                    return
+                else:
                     time.sleep(POLL_S)
-                    if patiently(self._sweeps.unfinished):  # somebody else's, who may die
-                        until = time.monotonic() + idle_s
                     continue
-                try:
-                    workers = workers or self._workers().__enter__()
-                    self._work(job, workers)
-                except (DomainError, OSError) as error:  # of the cluster
-                    workers = None
-                    self._end(job, error.text() if isinstance(error, DomainError) else str(error))
                 until = time.monotonic() + idle_s
-        finally:
-            if workers is not None:
-                workers.__exit__(None, None, None)
+
+    def _serve(self, job: "SweepJob", workers: Workers | None, held: ExitStack) -> Workers | None:
+        """Work at a sweep with these workers [new ones]; those to go on with, None where they were lost."""
+        try:
+            workers = workers or held.enter_context(self._workers())
+            self._work(job, workers)
+        except NoCluster as error:
+            self._end(job, error.text())
+            return None
+        return workers
 
     def _work(self, job: "SweepJob", workers: Workers) -> None:
         grid = grid_of(job.request)
