@@ -1,8 +1,8 @@
 """A bound on what models of requests may hold in memory.
 
-Many functions remember what they found for an architecture, and so keep the architecture. Each of these caches
-is bounded by its number of entries, but a request may bring an architecture of any size, so what they hold in
-all is bounded here: by the operations of the architectures that were read since all was last forgotten.
+Many functions remember what they found for an architecture, and so keep the architecture. Each of these
+caches is bounded by its number of entries, but a request may bring an architecture of any size, so what they
+hold in all is bounded here: by the operations of the architectures read since all was last forgotten.
 """
 
 import sys

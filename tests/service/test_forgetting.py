@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import pytest
 
@@ -21,7 +21,7 @@ def bounded(value: int) -> int:
     return value
 
 
-@lru_cache(maxsize=None)
+@cache
 def unbounded(value: int) -> int:
     return value
 
