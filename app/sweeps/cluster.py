@@ -44,7 +44,7 @@ class Cluster:
                 timeout=PATIENCE_S,
                 set_as_default=False,
             )
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # TLS that does not fit, too
             raise _unreachable(error) from error
         return self
 

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import orjson
@@ -18,7 +18,7 @@ from app.sweeps.desk import Desk
 from app.sweeps.grid import document_of
 from app.sweeps.sizes import parts
 
-from ..servers import ROOT, Server, free_port, program, wait_until
+from ..servers import Server, free_port, program, wait_until
 from .questions import grid
 
 pytestmark = pytest.mark.servers
@@ -67,22 +67,11 @@ def cluster(folder: Path, scheme: str = "tcp", tls: Sequence[str] = ()) -> Itera
         )
         for _ in range(2)
     ]
-    with suppress_all(scheduler, *workers):
-        scheduler.start()
-        for worker in workers:
-            worker.start()
+    with ExitStack() as held:
+        for server in (scheduler, *workers):
+            held.callback(server.kill)
+            server.start()
         yield address, workers
-
-
-@contextmanager
-def suppress_all(*servers: Dask) -> Iterator[None]:
-    """End every one of them at the end, whatever happened."""
-    try:
-        yield
-    finally:
-        for server in servers:
-            with suppress(Exception):
-                server.kill()
 
 
 def test_a_worker_that_is_lost_on_the_way_loses_no_point(tmp_path: Path) -> None:
@@ -128,9 +117,8 @@ def test_more_parts_than_threads() -> None:
 def _certificates(folder: Path) -> None:
     """A certificate that is its own authority."""
     command = [
-        program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=dask",
-        "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"),
+        program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        "-subj", "/CN=dask", "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
     (folder / "ca.pem").write_bytes((folder / "cert.pem").read_bytes())
-    assert ROOT.exists()
