@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from .refusals import refuse_in_our_shape
 from .settings import Settings
 from .stopping import stop_gently
 
@@ -25,6 +26,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "graceful_timeout": 10,
         "control_socket_disable": True,
         "limit_request_line": 8190,
+        "limit_request_fields": 100,
+        "limit_request_field_size": 8190,
         "when_ready": _before_the_first_fork,
     }
 
@@ -32,6 +35,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
 def _before_the_first_fork(server: Any) -> None:
     """What was loaded by now is never collected, so workers go on sharing it; and a gentle end is set up."""
     stop_gently(server)
+    refuse_in_our_shape()
     gc.collect()
     gc.freeze()
 

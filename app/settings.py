@@ -5,6 +5,7 @@ show comes from the same table; a new setting is one line here and its row in bo
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -90,6 +91,18 @@ def _port(text: str) -> int:
     return number
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    """Origins of browsers, each in full: a pattern would let in more than it seems to."""
+    found = _names(text)
+    for each in found:
+        parts = urlsplit(each)
+        if parts.scheme not in ("http", "https") or each != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError(f"{each} is not like https://tools.example")
+        if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?", parts.netloc):
+            raise ValueError(f"{each} is not one host")
+    return found
+
+
 def _hub(text: str) -> str:
     """The kind of hub."""
     if text not in ("huggingface", "modelscope"):
@@ -137,7 +150,7 @@ class Settings:
         "LLM_ESTIMATE_REQUIRE_TOKEN", "false", "whether reading needs a token too", _switch
     )
     cors_origins: tuple[str, ...] = _setting(
-        "LLM_ESTIMATE_CORS_ORIGINS", "", "origins that browsers may call from, comma separated", _names
+        "LLM_ESTIMATE_CORS_ORIGINS", "", "origins that browsers may call from, comma separated", _origins
     )
     data_folder: Path = _setting(
         "LLM_ESTIMATE_DATA", "data", "folder of the store, where `DATABASE_URL` names no other", Path

@@ -1,5 +1,6 @@
 """One table of settings."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ def test_loopback_by_default_and_nothing_open() -> None:
 
 
 def test_values_come_from_the_environment_and_from_names() -> None:
-    settings = read_settings({"PORT": "8080", "LLM_ESTIMATE_CORS_ORIGINS": "a, b,"}, host="::1")
-    assert (settings.host, settings.port, settings.cors_origins) == ("::1", 8080, ("a", "b"))
+    settings = read_settings(
+        {"PORT": "8080", "LLM_ESTIMATE_CORS_ORIGINS": "http://a, https://b,"}, host="::1"
+    )
+    assert (settings.host, settings.port) == ("::1", 8080)
+    assert settings.cors_origins == ("http://a", "https://b")
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
@@ -33,10 +37,18 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("PORT", "70000"),
         ("LLM_ESTIMATE_WORKERS", "-1"),
         ("LLM_ESTIMATE_REQUIRE_TOKEN", "perhaps"),
+        ("LLM_ESTIMATE_CORS_ORIGINS", "*"),
+        ("LLM_ESTIMATE_CORS_ORIGINS", "https://*.example"),
+        ("LLM_ESTIMATE_CORS_ORIGINS", "https://tools.example/"),
+        ("LLM_ESTIMATE_CORS_ORIGINS", "tools.example"),
+        ("LLM_ESTIMATE_HUB", "elsewhere"),
+        ("HF_ENDPOINT", "file:///etc/passwd"),
+        ("HF_ENDPOINT", "https://hub.example?x=1"),
+        ("LLM_ESTIMATE_HUB_PROXY", "socks5://proxy:1080"),
     ],
 )
 def test_a_bad_value_names_its_variable(variable: str, text: str) -> None:
-    with pytest.raises(ValueError, match=f"{variable}='{text}'"):
+    with pytest.raises(ValueError, match=re.escape(f"{variable}={text!r}")):
         read_settings({variable: text})
 
 
@@ -59,6 +71,12 @@ def test_secrets_stand_in_no_representation_and_no_listing() -> None:
     shown = {each["name"]: each["value"] for each in shown_settings(settings)}
     assert {shown[name] for name in SECRETS} == {"set"}
     assert {each["value"] for each in shown_settings(read_settings({})) if each["secret"]} == {"unset"}
+
+
+def test_an_error_about_a_secret_does_not_tell_it() -> None:
+    with pytest.raises(ValueError, match="HF_ENDPOINT") as error:
+        read_settings({"HF_ENDPOINT": "https://me:hush-4711@hub.example"})
+    assert "hush" not in str(error.value)
 
 
 def test_what_looks_like_a_secret_is_one() -> None:

@@ -10,6 +10,7 @@ import orjson
 from flask import Request, current_app, request
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..errors import InvalidRequest
 from ..messages import Message
@@ -29,7 +30,10 @@ class StrictParser(FlaskParser):
         if req.content_type not in _JSON_TYPES and req.mimetype != "application/json":
             raise BadBody(Message("not_json"), status=415)
         begin(current_app.extensions["settings"].time_budget)
-        return read_json(req.get_data(cache=False))
+        body = req.get_data(cache=False)
+        if req.content_length is None and len(body) >= LARGEST_BODY:  # the rest of a stream was cut off
+            raise RequestEntityTooLarge
+        return read_json(body)
 
     def use_args(self, argmap: Any, *options: Any, location: str | None = None, **more: Any) -> Any:
         """webargs' decorator; for bodies one that goes straight to the schema, at a fifth of the price."""

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 _STDERR: Final = 2
 _GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS: Final = (
+HEADERS: Final = (  # of every answer
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
 )
 _POLICY: Final = "Content-Security-Policy"
 _CLOSED: Final = "default-src 'none'; frame-ancestors 'none'"  # where a page says nothing else
@@ -82,7 +83,7 @@ class Traffic:
                 _log(environ, request_id, status, seconds)
             closed = () if any(name == _POLICY for name, _ in headers) else ((_POLICY, _CLOSED),)
             return start_response(
-                status, [*headers, ("X-Request-ID", request_id), *_HEADERS, *closed], failure
+                status, [*headers, ("X-Request-ID", request_id), *HEADERS, *closed], failure
             )
 
         return self.application(environ, start)
@@ -90,7 +91,12 @@ class Traffic:
 
 def _request_id(given: str) -> str:
     """The caller's own id where it is a plain one, else a new one."""
-    return given if given and _GOOD_ID.fullmatch(given) else f"{getrandbits(64):016x}"
+    return given if given and _GOOD_ID.fullmatch(given) else new_request_id()
+
+
+def new_request_id() -> str:
+    """An id for a request that brought none."""
+    return f"{getrandbits(64):016x}"
 
 
 def _route(environ: "WSGIEnvironment") -> str | None:
