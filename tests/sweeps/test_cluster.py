@@ -1,10 +1,12 @@
 """A Dask cluster of plain processes, of which one is killed; and the same over TLS."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
@@ -21,9 +23,13 @@ from app.sweeps.sizes import parts
 from ..servers import Server, free_port, program, wait_until
 from .questions import grid
 
-pytestmark = pytest.mark.servers
-
-pytest.importorskip("distributed")
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(
+        find_spec("distributed") is None and os.environ.get("LLM_ESTIMATE_REQUIRE_SERVERS") != "1",
+        reason="needs the extra [sweeps]",
+    ),
+]
 
 LARGE = grid(
     {
