@@ -11,6 +11,7 @@ from .access import identify
 
 HEADER: Final = "X-Browser-Id"
 _UNGUESSABLE: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")  # 128 bits or more, as base64
+_FEWEST_LETTERS: Final = 8  # different ones: no random number has fewer
 
 
 def owner_of() -> str | None:
@@ -23,6 +24,6 @@ def owner_of() -> str | None:
     if asking.token_id is not None:
         return f"token:{asking.token_id}"
     given = request.headers.get(HEADER, "")
-    if _UNGUESSABLE.fullmatch(given):
+    if _UNGUESSABLE.fullmatch(given) and len(set(given)) >= _FEWEST_LETTERS:
         return f"browser:{hashlib.sha256(given.encode()).hexdigest()[:40]}"
     return LOCAL if "write" in asking.scopes else None

@@ -92,6 +92,13 @@ class Store:
         except StoreDown as error:
             LOG.warning("starting without the store: %s", error)
 
+    def close(self) -> None:
+        """Write what waits, and give the connections back."""
+        if "behind" in vars(self):
+            self.behind.stop()
+        if "database" in vars(self):
+            self.database.close()
+
     @cached_property
     def database(self) -> "Database":
         """The way to the tables."""
