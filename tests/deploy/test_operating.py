@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from app.cli.main import main
+from app.cli.main import program
 from test_api import LLAMA, ask
 from tests.servers import PATIENCE, PostgreSQL, Replica, replica_running
 
@@ -39,7 +39,7 @@ def test_files_are_there() -> None:
 
 def test_commands_and_extras_are_there() -> None:
     for command in set(re.findall(r"llm-estimate ((?:db|token) \w+|serve|settings)\b", TEXT)):
-        assert CliRunner().invoke(main, [*command.split(), "--help"]).exit_code == 0, command
+        assert CliRunner().invoke(program, [*command.split(), "--help"]).exit_code == 0, command
     for brackets in re.findall(r"llm-estimate\[([\w,]+)\]|EXTRAS=([\w,]+)|airgap\.sh \w+ ([\w,]+)", TEXT):
         assert set("".join(brackets).split(",")) <= extras()
 
