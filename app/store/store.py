@@ -12,6 +12,7 @@ from ..errors import StoreDown
 from ..settings import Settings
 from .address import Address, read_address
 from .behind import Behind
+from .clock import Clock
 from .current import look
 from .old_folder import has_models, mark_of
 from .records import NewEntry
@@ -42,6 +43,7 @@ class Store:
     ) -> None:
         self.address: Address = read_address(database_url, data_folder)
         self.retention = retention
+        self.clock = Clock()
         self.dropped: Counter[str] = Counter()
         self.on_dropped: Callable[[str, int], None] = lambda _kind, _count: None
         self._purge_after = 0.0
@@ -162,6 +164,9 @@ class Store:
         if time.monotonic() < self._purge_after:
             return
         self._purge_after = time.monotonic() + PURGE_EVERY_S
+        if self.clock.has_jumped():
+            LOG.warning("nothing is forgotten as too old: the clock has jumped since the start")
+            return
         with self.database.write() as connection:
             mine = claim_turn(connection, "purged", int(time.time()), PURGE_EVERY_S)
         if mine:
