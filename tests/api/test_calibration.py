@@ -18,7 +18,7 @@ BODY = {
         {"request": {"batch_size": 8, "input_length": 4096}, "measured": {"ttft_ms": 120}},
     ],
 }
-MINE, OTHER = {HEADER: "a" * 22}, {HEADER: "b" * 43}
+MINE, OTHER = {HEADER: "Qm9ySm5pdkJyb3dzZXIwMQ"}, {HEADER: "T3RoZXJCcm93c2VySWROdW1iZXIwMg"}
 
 
 def post(client: FlaskClient, path: str, body: Any, status: int = 200, **headers: str) -> Any:
