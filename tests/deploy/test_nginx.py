@@ -1,5 +1,6 @@
 """The shipped nginx.conf before one replica: ids, refusals in the one shape, slow and idle clients."""
 
+import http.client
 import json
 import resource
 import socket
@@ -17,7 +18,8 @@ BODY = {"model_name": "Qwen3-0.6B"}
 
 @pytest.fixture(scope="module")
 def replica() -> Iterator[Replica]:
-    with replica_running(LLM_ESTIMATE_THREADS="2", LLM_ESTIMATE_PROXIES="1") as server:
+    settings = {"LLM_ESTIMATE_PROXIES": "1", "LLM_ESTIMATE_RATE_LIMITS": "inspect=3"}
+    with replica_running(LLM_ESTIMATE_THREADS="2", **settings) as server:
         yield server
 
 
@@ -108,6 +110,30 @@ def test_slow_headers_reach_no_replica(front: Nginx) -> None:
             for each in slow:
                 each.sendall(bytes([byte]))
             _still_answers(front)
+
+
+def test_slow_readers_hold_no_replica(front: Nginx) -> None:
+    """They ask for much and read nothing of it."""
+    with ExitStack() as opened:
+        slow = [opened.enter_context(_connection(front)) for _ in range(50)]
+        for each in slow:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            each.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        _still_answers(front, times=100)
+
+
+def test_who_a_client_says_it_is_does_not_count(front: Nginx) -> None:
+    """nginx says who asks: a client that writes another X-Forwarded-For each time is limited as one."""
+    body = json.dumps({"config": {"model_type": "llama"}})
+    statuses = []
+    for number in range(12):
+        connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=PATIENCE)
+        headers = {"Content-Type": "application/json", "X-Forwarded-For": f"192.0.2.{number}"}
+        connection.request("POST", "/api/models/inspect", body, headers)
+        statuses.append(connection.getresponse().status)
+        connection.close()
+    assert statuses[:3] == [200] * 3
+    assert statuses.count(429) >= 3  # even where the minute ends in between
 
 
 def test_ten_thousand_connections_opened_and_left(front: Nginx) -> None:
