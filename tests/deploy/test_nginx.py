@@ -19,7 +19,7 @@ BODY = {"model_name": "Qwen3-0.6B"}
 @pytest.fixture(scope="module")
 def replica() -> Iterator[Replica]:
     settings = {"LLM_ESTIMATE_PROXIES": "1", "LLM_ESTIMATE_RATE_LIMITS": "inspect=3"}
-    with replica_running(LLM_ESTIMATE_THREADS="2", **settings) as server:
+    with replica_running(LLM_ESTIMATE_WORKERS="1", LLM_ESTIMATE_THREADS="2", **settings) as server:
         yield server
 
 
