@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         performance_inference,
         performance_training,
         recommend,
+        sweep,
         validate_log,
     )
     from .estimator.performance import PerformanceEstimator
@@ -45,6 +46,7 @@ __all__ = [
     "performance_inference",
     "performance_training",
     "recommend",
+    "sweep",
     "validate_log",
 ]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS: Final = 100_000
 
-_HEADINGS: Final = {
+HEADINGS: Final = {
     "model_name": "model",
     "ttft_ms": "ttft ms",
     "tpot_ms": "tpot ms",
@@ -94,8 +94,8 @@ def envelope_of(
             raise invalid("configurations", "not_configurations", most=MOST_CONFIGURATIONS)
         return Envelope(what, asked, _differing(asked))
     fields = fields_by_name(CALCULATIONS[what].schema)
-    common = {name: value for name, (value,) in _settings(fixed, fields, split=False)}
-    axes = dict(_settings(vary, fields, split=True))
+    common = {name: value for name, (value,) in settings_of(fixed, fields, split=False)}
+    axes = dict(settings_of(vary, fields, split=True))
     if models:
         axes = {"model_name": list(models), **axes}
     return grid(what, common, axes)
@@ -146,8 +146,8 @@ def _tables(
     session: Session, rows: Sequence[Mapping[str, Any]], results: Sequence[Answer], envelope: Envelope
 ) -> Iterator["RenderableType"]:
     names = [*envelope.varied, *CALCULATIONS[envelope.what].figures]
-    shown = [[_shown(name, row.get(name)) for name in names] + [_state(session, row)] for row in rows]
-    columns = [_HEADINGS.get(name, name) for name in names]
+    shown = [[figure(name, row.get(name)) for name in names] + [_state(session, row)] for row in rows]
+    columns = [HEADINGS.get(name, name) for name in names]
     yield table(session.say("compared", count=len(rows)), [*columns, ""], shown, left=len(envelope.varied))
     seen = {each["code"]: each for answer in results for each in answer.get("warnings") or ()}
     yield from warnings({"warnings": list(seen.values())})
@@ -174,11 +174,12 @@ def _state(session: Session, row: Mapping[str, Any]) -> str:
     return "" if fits is None else session.say("yes" if fits else "no_fit")
 
 
-def _shown(name: str, value: Any) -> str:
+def figure(name: str, value: Any) -> str:
+    """A field or figure for people."""
     return human(value) if name.endswith("_memory") and value is not None else text(value)
 
 
-def _settings(
+def settings_of(
     given: Sequence[str], fields: Mapping[str, Any], *, split: bool
 ) -> Iterator[tuple[str, list[Any]]]:
     """`field=value` texts as JSON values, several for what varies."""

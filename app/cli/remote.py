@@ -1,6 +1,6 @@
 """A running service, asked by path and body like `Local`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -8,6 +8,7 @@ from ..messages import Language, Message
 from .refusals import Refused
 
 TIMEOUT: Final = 120.0  # [s]
+CHUNK: Final = 2**16  # [bytes]
 _STATUS_DOWN: Final = 503
 
 
@@ -27,6 +28,21 @@ class Remote:
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The answer of `GET path`."""
         return self._ask("GET", path, query, None)
+
+    def stream(self, path: str, query: Mapping[str, Any]) -> Iterator[bytes]:
+        """The bytes of `GET path` as they come; raises `Refused`."""
+        import requests
+
+        headers = {"Accept-Language": self.language}
+        try:
+            with requests.get(
+                self.url + quote(path), params=query, headers=headers, timeout=TIMEOUT, stream=True
+            ) as reply:
+                if reply.status_code >= 400:
+                    raise Refused(reply.json())
+                yield from reply.iter_content(CHUNK)
+        except (requests.RequestException, ValueError) as error:
+            raise self._unreachable() from error
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, Any] | None, body: Mapping[str, Any] | None

@@ -6,13 +6,16 @@ the names of the HTTP interface. Wrong input raises `DomainError` (see `errors`)
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from ..messages import Language
 from .accelerator import Device
 from .fields import Configurations, InferenceFields, PerformanceFields, TrainingFields, TrainingSpeedFields
 from .local import Local
 from .result import Result
+
+if TYPE_CHECKING:
+    from ..sweeps.local import Sweep
 
 ModelForm = str | float | Mapping[str, Any]
 
@@ -94,6 +97,39 @@ def compare(
         "configurations": [request_of(None, each) for each in configurations],
     }
     return _ask("/api/memory/compare", body, language)
+
+
+def sweep(
+    calculation: Literal[
+        "memory_inference", "performance_inference", "memory_training", "performance_training"
+    ],
+    vary: Mapping[str, Sequence[Any] | Mapping[str, int]],
+    fixed: Mapping[str, Any] | None = None,
+    *,
+    processes: int | None = 0,
+    language: Language = "en",
+) -> "Sweep":
+    """Every combination of what varies, as `POST /api/sweeps` computes it; raises `DomainError`.
+
+    `vary` has the axes: by field a list of its values or a `range` of integers, by `model`, `layout`,
+    `lengths` or `variant` a list of objects that set several fields. The sweep is computed as it is read:
+    it yields rows, `write(path)` puts them into `.ndjson` or `.parquet`.
+
+    >>> rows = sweep("memory_inference", {"batch_size": [1, 8]}, {"model_size": 7, "precision": "float16"})
+    >>> [(row["batch_size"], row["model_weights"]) for row in rows]
+    [(1, 14000000000), (8, 14000000000)]
+    """
+    axes = {name: _axis(given) for name, given in vary.items()}
+    body = {"calculation": calculation, "vary": axes, "fixed": request_of(None, fixed or {})}
+    return local(language).sweep(body, processes)
+
+
+def _axis(given: Sequence[Any] | Mapping[str, int]) -> Any:
+    if isinstance(given, range) and given.step > 0 and given:
+        return {"from": given[0], "to": given[-1], "step": given.step}
+    if isinstance(given, Mapping):
+        return given
+    return [each.request() if isinstance(each, Device) else each for each in given]
 
 
 def inspect(model: str | Mapping[str, Any], *, tensors: bool = False, language: Language = "en") -> Result:

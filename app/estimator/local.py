@@ -6,7 +6,7 @@ Whoever speaks to a server by path and body can speak to `Local` instead: the co
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -16,6 +16,9 @@ from ..errors import DomainError, InvalidRequest, UnknownName
 from ..messages import Language, Message
 from ..service import Calculation, Service
 from ..settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from ..sweeps.local import Sweep
 
 Answer = dict[str, Any]
 Body = Mapping[str, Any]
@@ -31,6 +34,7 @@ _SCHEMAS: Final[Mapping[str, tuple[str, str]]] = {
     "/api/recommend": ("recommend", "RecommendSchema"),
     "/api/v1/inference/estimate": ("v1", "EstimateInferenceSchema"),
     "/api/v1/training/estimate": ("v1", "EstimateTrainingSchema"),
+    "/api/sweeps": ("sweeps", "SweepSchema"),
     "/api/calibrate": ("calibration", "CalibrateSchema"),
     "/api/validate/log": ("validation", "LogSchema"),
     "/api/models": ("others", "ModelsQuery"),
@@ -63,13 +67,18 @@ class Local:
     """The interface over a service of one's own; `language` is that of sentences in answers."""
 
     def __init__(self, settings: Settings | None = None, language: Language = "en") -> None:
-        self._settings = settings
+        self._given = settings
         self.language: Language = language
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings that were given, else those of the environment."""
+        return self._given or read_settings()
 
     @cached_property
     def service(self) -> Service:
         """The service, made when first asked: reading the registry takes a moment."""
-        return Service(self._settings or read_settings())
+        return Service(self.settings)
 
     def post(self, path: str, body: Body, query: Body | None = None) -> Answer:
         """The answer of `POST path`; raises `DomainError` where the server would answer an error."""
@@ -129,6 +138,19 @@ class Local:
         values = self._calibrated(schema_of(f"/api/v1/{calculation}/estimate").load(body))
         return self.service.whole(calculation, values, self.language)
 
+    def sweep(self, body: Body, processes: int | None = 0) -> "Sweep":
+        """The sweep that a body asks for, computed as it is read; raises `InvalidRequest`."""
+        from ..api.schemas.sweeps import POINTS
+        from ..sweeps.ask import grid_of_request
+        from ..sweeps.local import Sweep
+        from ..sweeps.sizes import check_size
+
+        values = schema_of("/api/sweeps").load(_plain(body))
+        check = POINTS[values["calculation"]].load
+        grid = grid_of_request(values, lambda point: self._calibrated(check(point)), self.service.lookup)
+        check_size(grid, self.settings.sweep_points)
+        return Sweep(grid, self.service.lookup, processes)
+
     def _calibrate(self, body: Body) -> Answer:
         return self.service.calibrations.calibrate(schema_of("/api/calibrate").load(body), self.language)
 
@@ -162,6 +184,7 @@ _POSTS: Final[Mapping[str, Callable[[Local, Body, Body], Answer]]] = {
     "/api/recommend": lambda local, body, _query: local._recommend(body),
     "/api/v1/inference/estimate": lambda local, body, _query: local._whole("inference", body),
     "/api/v1/training/estimate": lambda local, body, _query: local._whole("training", body),
+    "/api/sweeps": lambda local, body, _query: local.sweep(body).answer(),
     "/api/calibrate": lambda local, body, _query: local._calibrate(body),
     "/api/models/inspect": lambda local, body, query: local._inspect(body, query),
     "/api/validate/log": lambda local, body, _query: local._validate(body),

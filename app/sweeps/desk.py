@@ -10,8 +10,8 @@ from ..service import Service
 from ..settings import Settings
 from .ask import Check, Resolve, grid_of_request
 from .grid import Grid, document_of, grid_of
-from .part import evaluate, pack, rows, unpack
-from .results import CONTENT_TYPES, check_parquet, columns, ndjson, parquet
+from .local import Sweep
+from .results import CONTENT_TYPES, check_parquet, ndjson, parquet
 from .sizes import check_size, is_at_once
 
 if TYPE_CHECKING:
@@ -76,14 +76,7 @@ class Desk:
 
     def at_once(self, grid: Grid) -> Answer:
         """All rows, in the order of points."""
-        pieces = unpack(pack(evaluate(grid, 0, grid.total, self._service.lookup)))
-        return {
-            "calculation": grid.calculation,
-            "state": "done",
-            "total": grid.total,
-            "done": grid.total,
-            "rows": list(rows(pieces, columns(grid))),
-        }
+        return Sweep(grid, self._service.lookup).answer()
 
     def state(self, id: str) -> Answer:  # noqa: A002
         """How far a sweep is; raises `UnknownName`."""
