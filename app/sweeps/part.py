@@ -14,12 +14,15 @@ from typing import Any, Final
 import orjson
 
 from ..errors import DomainError
+from ..lanes import is_array, numpy
 from ..service.lookup import Lookup, name_of
 from .forms import FORMS, Columns, Form
 from .grid import Grid, Slice, Values
 
 FEWEST_LANES: Final = 2  # of which arrays are made
 _FAST: Final = 1  # zlib's level
+DIGITS: Final = 6  # significant ones: speeds are not known to more
+TINY: Final = 1e-200
 _MODELS: Final = ("model_name", "config", "model_size")
 
 Row = dict[str, Any]
@@ -31,7 +34,7 @@ def evaluate(grid: Grid, start: int, stop: int, lookup: Lookup) -> Iterator[dict
     for some in grid.slices(start, stop):
         shared = shown(some.values)
         for count, columns in _columns(grid, some, form, lookup):
-            yield _piece(shared, columns, count)
+            yield _piece(shared, _rounded(columns, form), count)
 
 
 def _columns(grid: Grid, some: Slice, form: Form, lookup: Lookup) -> Iterator[tuple[int, Columns]]:
@@ -54,6 +57,28 @@ def _columns(grid: Grid, some: Slice, form: Form, lookup: Lookup) -> Iterator[tu
             yield 1, {**asked, **form.point({**values, **asked}, lookup)}
         except DomainError as error:
             yield 1, {**asked, **_refused(error)}
+
+
+def _rounded(columns: Columns, form: Form) -> Columns:
+    """Times, rates and shares to the digits that answers have; integers stay as they are."""
+    return {
+        name: significant(value) if form.kinds.get(name) == "number" and value is not None else value
+        for name, value in columns.items()
+    }
+
+
+def significant(x: Any) -> Any:
+    """A number, or each of an array, to six significant digits.
+
+    >>> significant(13.062959468), significant(123456789.0), significant(0.0)
+    (13.063, 123457000.0, 0.0)
+    """
+    if is_array(x):
+        np = numpy()
+        places = DIGITS - 1 - np.floor(np.log10(np.maximum(np.abs(x), TINY)))
+        small, large = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+        return np.rint(x / large * small) / small * large
+    return float(f"{x:.{DIGITS}g}")
 
 
 def _refused(error: DomainError) -> Columns:

@@ -2,12 +2,15 @@
 
 import io
 
+import numpy as np
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.sweeps import part
-from app.sweeps.part import evaluate, pack, rows, unpack
+from app.sweeps.part import evaluate, pack, rows, significant, unpack
 from app.sweeps.results import columns, ndjson, parquet
 from app.sweeps.tasks import builtin
 
@@ -76,3 +79,10 @@ def test_kinds_of_what_varies() -> None:
         "boolean",
         "text",
     )
+
+
+@given(st.floats(1e-12, 1e15))
+def test_an_array_is_rounded_as_one_number_is(value: float) -> None:
+    together = significant(np.array([value, -value, 0.0]))
+    assert together.tolist() == pytest.approx([significant(value), significant(-value), 0.0], rel=1e-15)
+    assert len(repr(float(together[0]))) <= max(len(repr(significant(value))), 18)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app, url_for
 
-from ...sweeps.desk import Desk
 from ..access import writes
 from ..errors import ErrorSchema
 from ..limits import limited
@@ -15,10 +14,15 @@ from ..replies import json_reply
 from ..schemas.sweeps import POINTS, ResultQuery, SweepAnswer, SweepRowsAnswer, SweepSchema
 from .blueprints import Blueprint, calibrated, service
 
+if TYPE_CHECKING:
+    from ...sweeps.desk import Desk
+
 blueprint = Blueprint("sweeps", __name__, url_prefix="/api/sweeps", description="Grids of points")
 
 
-def _desk() -> Desk:
+def _desk() -> "Desk":
+    from ...sweeps.desk import Desk  # when first asked: a service is to answer soon after its start
+
     return Desk(service(), current_app.extensions["settings"])
 
 
