@@ -22,6 +22,7 @@ from app import (
     performance_inference,
     performance_training,
     recommend,
+    sweep,
     validate_log,
 )
 from app.api.schemas.base import StrictSchema
@@ -103,6 +104,8 @@ def test_every_function_answers() -> None:
     assert inspect({"model_type": "llama"}, tensors=True)["tensors_total"] > 100
     assert list_models(search="qwen3", limit=2)["models"]
     assert {each["device_type"] for each in list_accelerators(type="tpu")["gpus"]} == {"tpu"}
+    grid = sweep("memory_inference", {"batch_size": range(1, 4), "gpu": ["l4"]}, {"model_name": "qwen3-0.6b"})
+    assert len(grid) == len(list(grid)) == 3
     log = "Model loading took 15.27 GiB memory and 3 seconds\n"
     assert validate_log(log, model_name="Qwen3-8B", gpu="H100-80GB")["terms"]
 

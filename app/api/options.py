@@ -21,6 +21,7 @@ from .schemas.fields import Choice, Nested
 from .schemas.inference import InferenceSchema
 from .schemas.performance import PerformanceSchema
 from .schemas.recommend import RecommendInferenceSchema
+from .schemas.sweeps import SweepSchema
 from .schemas.training import TrainingSchema
 
 _SCHEMAS: Final[Mapping[Calculation, ma.Schema]] = {
@@ -28,6 +29,7 @@ _SCHEMAS: Final[Mapping[Calculation, ma.Schema]] = {
     "training": TrainingSchema(),
 }
 _SPEED: Final = PerformanceSchema()
+_SWEEP: Final = SweepSchema()
 _SMALL: Final = {
     "model_type": "llama",
     "hidden_size": 512,
@@ -50,7 +52,12 @@ class Options:
     def every(self, language: Language) -> dict[str, Any]:
         """By calculation and field: default, description and values, each with one line."""
         found: dict[str, Any] = {name: self._of(name, language) for name in _SCHEMAS}
-        return {**found, "performance": _of_speed(language), "recommend": _of_plans(language)}
+        return {
+            **found,
+            "performance": _of_speed(language),
+            "recommend": _of_plans(language),
+            "sweeps": _described(dict(_choices(_SWEEP)), language),
+        }
 
     def _of(self, calculation: Calculation, language: Language) -> dict[str, Any]:
         found = {}
@@ -85,13 +92,18 @@ def _of_plans(language: Language) -> dict[str, Any]:
     """What only `POST /api/recommend` asks, all of it answered."""
     schema = RecommendInferenceSchema()
     own = {path: field for path, field in _choices(schema) if path in ("task", "targets.statistic")}
+    return _described(own, language)
+
+
+def _described(fields: Mapping[str, Choice], language: Language) -> dict[str, Any]:
+    """Default, description and values of fields that answer all they list."""
     return {
         path: {
             "default": field.metadata.get("default"),
             "description": field.metadata["description"],
             "values": [_value(path, name, field, language) for name in field.of.names],
         }
-        for path, field in own.items()
+        for path, field in fields.items()
     }
 
 
@@ -109,15 +121,7 @@ def _versions() -> dict[str, Any]:
 def _of_speed(language: Language) -> dict[str, Any]:
     """What a request for speed has beside the memory request's fields."""
     own = set(_SPEED.load_fields) - set(_SCHEMAS["inference"].load_fields)
-    return {
-        path: {
-            "default": field.metadata.get("default"),
-            "description": field.metadata["description"],
-            "values": [_value(path, name, field, language) for name in field.of.names],
-        }
-        for path, field in _choices(_SPEED)
-        if path in own
-    }
+    return _described({path: field for path, field in _choices(_SPEED) if path in own}, language)
 
 
 def _request(path: str, name: str) -> dict[str, Any]:
