@@ -17,6 +17,7 @@ from .limits import Limits
 from .metrics import Metrics
 from .parser import LARGEST_BODY
 from .resources import BLUEPRINTS
+from .resources.models import ModelName
 from .traffic import log_as_json, watch_traffic
 
 
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     log_as_json()
     watch_traffic(app, metrics, settings.access_log)
     register_error_handlers(app)
+    app.url_map.converters["model"] = ModelName
     api = Api(app)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Response
+from werkzeug.routing import PathConverter
 
 from ..access import writes
 from ..limits import limited, spend
@@ -16,6 +17,12 @@ blueprint = Blueprint(
 )
 
 _QUERY = ModelQuery()
+
+
+class ModelName(PathConverter):
+    """A name with or without its owner; the path of another operation is none."""
+
+    regex = "(?!inspect$)[^/].*?"
 
 
 @blueprint.get("")
@@ -47,7 +54,7 @@ def inspect(query: dict[str, Any], values: dict[str, Any]) -> Response:
     return json_reply(service().inspect(values["config"], query, language()))
 
 
-@blueprint.get("/<path:name>")
+@blueprint.get("/<model:name>")
 @blueprint.arguments(_QUERY, location="query")
 @blueprint.response(200, ModelAnswer())
 def get_model(query: dict[str, Any], name: str) -> Response:
@@ -55,7 +62,7 @@ def get_model(query: dict[str, Any], name: str) -> Response:
     return json_reply(service().model(name, query, language()))
 
 
-@blueprint.put("/<path:name>")
+@blueprint.put("/<model:name>")
 @writes
 @blueprint.arguments(ReplaceSchema())
 @blueprint.response(200, ModelAnswer())
@@ -64,7 +71,7 @@ def replace(values: dict[str, Any], name: str) -> Response:
     return json_reply(service().replace(name, values["config"], language()))
 
 
-@blueprint.delete("/<path:name>")
+@blueprint.delete("/<model:name>")
 @writes
 @blueprint.response(204)
 def delete(name: str) -> Response:

@@ -22,7 +22,7 @@ class Configurations(Strict, ma.fields.List[Any]):
         self.most = most
         super().__init__(
             description,
-            cls_or_instance=ma.fields.Dict(),
+            cls_or_instance=ma.fields.Raw(),  # what is no request becomes that one's error
             required=True,
             published={"minItems": 1, "maxItems": most},
         )
