@@ -1,8 +1,9 @@
 """Where the store is: a file of the data folder, or what DATABASE_URL says. Nothing is opened here."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 FILE_NAME: Final = "store.sqlite3"
 _SQLITE: Final = "sqlite:///"
@@ -10,8 +11,7 @@ _SQLITE: Final = "sqlite:///"
 _POSTGRESQL: Final = ("postgresql+psycopg", "postgresql", "postgres")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A database: its URL for SQLAlchemy, and the file of one that is SQLite's."""
 
     url: str

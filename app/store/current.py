@@ -1,6 +1,5 @@
 """A look into a SQLite store without a database library: importing one would cost the start dearly."""
 
-import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,8 @@ def look(file: Path) -> Mapping[str, int] | None:
 
     None where they are not, also for a file that cannot be read: whoever opens it properly will say why.
     """
+    import sqlite3  # a command line that reads no store does not wait for it
+
     try:
         uri = f"{file.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=1, isolation_level=None)) as connection:

@@ -1,6 +1,5 @@
 """The folder that held users' models before there were tables; what is asked of it at every start."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,4 +16,6 @@ def has_models(folder: Path) -> bool:
 
 def mark_of(folder: Path) -> str:
     """The topic among the changes that says that a folder was imported."""
+    import hashlib  # most services have no such folder
+
     return f"imported:{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]}"

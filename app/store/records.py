@@ -1,8 +1,9 @@
 """What goes into the store and comes out of it, as plain values that need no database library."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
 
 HOUR: Final = 3600  # [s]
 DAY: Final = 24 * HOUR
@@ -16,8 +17,7 @@ class EventKey(NamedTuple):
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class EventSum:
+class EventSum(Struct, frozen=True):
     """How often, how many of them said how long they took, and those durations [ms]."""
 
     count: int
@@ -39,7 +39,7 @@ class EventSum:
         )
 
 
-class EventLine(NamedTuple):
+class EventLine(Struct, frozen=True):
     """Sums over some hours."""
 
     event: str
@@ -47,16 +47,14 @@ class EventLine(NamedTuple):
     sums: EventSum
 
 
-@dataclass(frozen=True, slots=True)
-class DayLine:
+class DayLine(Struct, frozen=True):
     """All events of a day, which counts from 1970."""
 
     day: int
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
+class NewEntry(Struct, frozen=True):
     """What is to be kept: `search` is the text that a search looks in; `created` is [s] since 1970."""
 
     owner: str
@@ -67,8 +65,7 @@ class NewEntry:
     created: float
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(Struct, frozen=True):
     """What was kept."""
 
     id: int
@@ -78,8 +75,7 @@ class HistoryEntry:
     created: float
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """A state; times are [s] since 1970, `expires` is None for one that stays."""
 
     id: str

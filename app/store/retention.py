@@ -1,18 +1,17 @@
 """How long things are kept, and forgetting what is older."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from .store import Store
 
 DAY: Final = 86_400  # [s]
 MOST_HISTORY: Final = 200_000  # entries of all owners together
-PURGE_EVERY_S: Final = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """Days that things stay (0 is for good), and how many entries of history one owner may have."""
 
     history_days: int = 90

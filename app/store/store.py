@@ -1,35 +1,33 @@
 """Everything that is kept, by subject; a subject's module is imported when it is first asked for."""
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreDown
 from ..settings import Settings
 from .address import Address, read_address
-from .behind import Behind
 from .clock import Clock
 from .current import look
 from .old_folder import has_models, mark_of
 from .records import NewEntry
-from .retention import PURGE_EVERY_S, Retention, purge
+from .retention import Retention, purge
 from .user_models import StoredModels
 
 if TYPE_CHECKING:
+    from .behind import Behind
     from .calibrations import Calibrations
     from .database import Database
     from .events import Events
     from .history import History
+    from .housekeeping import Housekeeping
     from .model_rows import ModelRows
     from .shares import Shares
     from .sweeps import Sweeps
     from .tokens import Tokens
-
-LOG: Final = logging.getLogger("llm_estimate.store")
 
 
 class Store:
@@ -46,7 +44,6 @@ class Store:
         self.clock = Clock()
         self.dropped: Counter[str] = Counter()
         self.on_dropped: Callable[[str, int], None] = lambda _kind, _count: None
-        self._purge_after = 0.0
         self._folder = data_folder / "models"  # where models were kept before there were tables
         self.models = StoredModels(self.address, lambda: self._model_rows, self._is_untouched)
 
@@ -60,14 +57,22 @@ class Store:
         return cls(settings.database_url, settings.data_folder, retention)
 
     @cached_property
-    def behind(self) -> Behind:
+    def behind(self) -> "Behind":
         """Writes history and events without anybody waiting."""
+        from .behind import Behind
+
         return Behind(
             lambda entries: self.history.add(entries, self.retention.history_most),
             lambda sums: self.events.add(sums),
-            self._purge_in_turn,
+            lambda: self._housekeeping.take_turn(),
             self.count_dropped,
         )
+
+    @cached_property
+    def _housekeeping(self) -> "Housekeeping":
+        from .housekeeping import Housekeeping
+
+        return Housekeeping(self.database, self.clock, self.purge)
 
     def keep(
         self,
@@ -92,7 +97,9 @@ class Store:
         try:
             self.database.prepare()
         except StoreDown as error:
-            LOG.warning("starting without the store: %s", error)
+            import logging
+
+            logging.getLogger("llm_estimate.store").warning("starting without the store: %s", error)
 
     def close(self) -> None:
         """Write what waits, and give the connections back."""
@@ -156,21 +163,6 @@ class Store:
         from .model_rows import ModelRows
 
         return ModelRows(self.database)
-
-    def _purge_in_turn(self) -> None:
-        """Once an hour, whichever process of all comes first."""
-        from .changes import claim_turn
-
-        if time.monotonic() < self._purge_after:
-            return
-        self._purge_after = time.monotonic() + PURGE_EVERY_S
-        if self.clock.has_jumped():
-            LOG.warning("nothing is forgotten as too old: the clock has jumped since the start")
-            return
-        with self.database.write() as connection:
-            mine = claim_turn(connection, "purged", int(time.time()), PURGE_EVERY_S)
-        if mine:
-            self.purge()
 
     def count_dropped(self, kind: str, count: int) -> None:
         """So much was not kept, because the store was down for too long or it was too large."""

@@ -7,8 +7,9 @@ that look goes past the database library, so that a service without models of us
 import threading
 from builtins import list as List  # noqa: N812  # `list` is a method here
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
 
 from ..errors import NameTaken, StoreDown
 from ..messages import Message
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 _TOPIC: Final = "registered_models"
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """What the tables held at a number; `read` has each entry with the time of its row."""
 
     number: int = 0

@@ -54,5 +54,5 @@ def test_after_a_jump_nothing_is_forgotten(
     purged = Mock(return_value={})
     monkeypatch.setattr(store, "purge", purged)
     monkeypatch.setattr(store.clock, "has_jumped", lambda: jumped)
-    store._purge_in_turn()
+    store._housekeeping.take_turn()
     assert purged.called is not jumped

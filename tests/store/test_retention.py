@@ -8,6 +8,7 @@ import pytest
 from app.store import Store
 from app.store import store as module
 from app.store.changes import claim_turn
+from app.store.housekeeping import Housekeeping
 from app.store.records import HOUR, EventKey, EventSum, NewEntry
 from app.store.retention import DAY, Retention, purge
 
@@ -60,5 +61,5 @@ def test_whoever_writes_forgets(url: str | None, folder: Path, monkeypatch: pyte
     store.behind.stop()
     assert store.history.page("me")[1] == 0
     monkeypatch.setattr(module, "purge", lambda *_: pytest.fail("twice within an hour"))
-    store._purge_in_turn()
+    Housekeeping(store.database, store.clock, store.purge).take_turn()
     store.database.close()
