@@ -29,8 +29,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RIVALS = ROOT / "bench" / "rivals"
 README = ROOT / "bench" / "README.md"
 ROWS = ROOT / "validation" / "performance.jsonl"
+MEMORY = ROOT / "validation" / "memory.jsonl"
+MEMORY_EVERY = 3
 LEFT_OUT = ROOT / "validation" / "accuracy_speed.json"
-BEGIN, END = "<!-- side by side: begin -->", "<!-- side by side: end -->"
+ROOM = "max_concurrency"
 # What is installed for each, and the environment that it runs in (None: ours).
 TOOLS = {
     "ours": None,
@@ -98,6 +100,22 @@ def case_of(row: Mapping[str, Any], lookup: Lookup) -> Case:
         **{name: request.get(name, 1) for name in
            ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")},
     }  # fmt: skip
+
+
+def memory_cases(lookup: Lookup) -> tuple[list[dict[str, Any]], list[Case]]:
+    """Every third run whose log says how many sequences of the full length fit, and the cases of these."""
+    lines = MEMORY.read_text(encoding="utf-8").splitlines()
+    known = [row for row in map(json.loads, lines) if ROOM in (row.get("measured") or {})]
+    rows = [{**row, "metric": ROOM, "measured": row["measured"][ROOM]} for row in known[::MEMORY_EVERY]]
+    return rows, [memory_case(row, lookup) for row in rows]
+
+
+def memory_case(row: Mapping[str, Any], lookup: Lookup) -> Case:
+    """A run as every tool is told it: prompts of the full length, one token after them."""
+    request = row["request"]
+    asked = {**row, "request": {**request, "input_length": request["sequence_length"], "output_length": 1}}
+    utilization = request.get("gpu_memory_utilization", 0.9)
+    return {**case_of(asked, lookup), "request": request, "load": "memory", "utilization": utilization}
 
 
 def _load(request: Mapping[str, Any]) -> str:
@@ -258,7 +276,9 @@ def table(
             described(row, case),
             f"{row['measured']:,.4g} {unit(row['metric'])}",
             shown(replies["ours"][name], row, brief=True),
-            "not in the fit" if blind is None else f"{error(blind, row):+.0%}",
+            ("" if row["metric"] == ROOM else "not in the fit")
+            if blind is None
+            else f"{error(blind, row):+.0%}",
             *(shown(replies[tool][name], row) for tool in rivals),
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -279,6 +299,7 @@ def described(row: Mapping[str, Any], case: Case) -> str:
         "closed": f"{case['batch']} at once",
         "flood": f"{case['batch']} waiting",
         "rate": f"{case['rate']} requests/s",
+        "memory": "how many fit",
     }[case["load"]]
     runtime = f"{case['backend']} {row['request'].get('backend_version') or ''}".strip(" .")
     parts = [case["model"]["name"], case["gpu"]["label"], runtime, layout,
@@ -299,6 +320,7 @@ def unit(metric: str) -> str:
         "throughput_tokens_per_sec": "tokens/s in and out",
         "prompt_tokens_per_sec": "prompt tokens/s",
         "generated_tokens_per_sec": "generated tokens/s",
+        ROOM: "sequences",
     }
     return names[metric]
 
@@ -318,28 +340,40 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md")
     parser.add_argument("--environments", type=Path, help="folder of the tools' environments")
     parser.add_argument("--tools", nargs="*", default=list(TOOLS), choices=list(TOOLS))
+    parser.add_argument("--only", choices=["speed", "memory"], help="one of the two tables")
     arguments = parser.parse_args()
+    tools = list(dict.fromkeys(["ours", *arguments.tools]))
     with tempfile.TemporaryDirectory() as folder:
         lookup = Lookup(read_settings({}, data_folder=Path(folder)))
-        rows = chosen()
-        cases = [case_of(row, lookup) for row in rows]
         place = arguments.environments or Path(folder)
-        replies = {}
-        for tool in dict.fromkeys(["ours", *arguments.tools]):
-            print(f"asking {tool}: {len(cases)} cases", flush=True)
-            replies[tool] = ask(tool, cases, place)
-    lines = report(rows, cases, replies)
-    print("\n".join(lines))
-    if arguments.write:
-        write(lines)
+        for what in [arguments.only] if arguments.only else ["speed", "memory"]:
+            if what == "memory":
+                rows, cases = memory_cases(lookup)
+            else:
+                rows = chosen()
+                cases = [case_of(row, lookup) for row in rows]
+            lines = report(rows, cases, asked(tools, cases, place))
+            print("\n".join(lines))
+            if arguments.write:
+                write(lines, what)
     return 0
+
+
+def asked(tools: Sequence[str], cases: Sequence[Case], folder: Path) -> dict[str, dict[str, Reply]]:
+    """Every tool, one after the other."""
+    found = {}
+    for tool in tools:
+        print(f"asking {tool}: {len(cases)} cases", flush=True)
+        found[tool] = ask(tool, cases, folder)
+    return found
 
 
 def report(
     rows: Sequence[Mapping[str, Any]], cases: Sequence[Case], replies: Mapping[str, Mapping[str, Reply]]
 ) -> list[str]:
     """Both summaries and every case."""
-    fresh = [row for row in rows if row["id"] not in known_left_out()]
+    speed = rows[0]["metric"] != ROOM
+    fresh = [row for row in rows if speed and row["id"] not in known_left_out()]
     lines = [*heading(len(rows)), "", *summary(rows, replies), ""]
     if fresh:
         lines += ["Of these, the cases of sources that moved none of our coefficients:", ""]
@@ -353,12 +387,18 @@ def heading(count: int) -> list[str]:
     return [f"Run of {day}, Python {platform.python_version()}, {count} cases, one tool after the other."]
 
 
-def write(lines: Sequence[str]) -> None:
+def write(lines: Sequence[str], what: str) -> None:
     """Between the marks of the page."""
+    begin, end = marks(what)
     text = README.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    README.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{tail}", encoding="utf-8")
+    head, rest = text.split(begin)
+    _, tail = rest.split(end)
+    README.write_text(f"{head}{begin}\n" + "\n".join(lines) + f"\n{end}{tail}", encoding="utf-8")
+
+
+def marks(what: str) -> tuple[str, str]:
+    """Where a table stands in the page."""
+    return f"<!-- side by side, {what}: begin -->", f"<!-- side by side, {what}: end -->"
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ PACKAGED = Path(aiconfigurator_core.__file__).parent / "model_configs"
 FOLDER = Path(tempfile.mkdtemp())
 BATCHES = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 ROUNDS = 6
+MOST = 4096
 
 
 def answer(case: Case) -> tuple[float, str]:
@@ -52,6 +53,8 @@ def answer(case: Case) -> tuple[float, str]:
 
 def _answer(case: Case, asked: dict) -> tuple[float, str]:
     note = f"{asked['backend_name']} {asked['backend_version']}, {asked['database_mode'].lower()}"
+    if case["load"] == "memory":
+        return _room(case, asked), note
     each = max(1, case["batch"] // case["data_parallel"])
     if case["load"] == "static":
         found = cli_estimate(**asked, mode="static", batch_size=each)
@@ -71,6 +74,30 @@ def _figure(case: Case, found: EstimateResult) -> float:
     if case["metric"] == "throughput_tokens_per_sec":
         return float(found.raw["seq/s"]) * (case["input_length"] + case["output_length"])
     return figure(case, found.ttft / 1e3, found.tpot / 1e3, 1)
+
+
+def _room(case: Case, asked: dict) -> float:
+    """The largest batch of the full length that its cache check lets through."""
+
+    def fits(batch: int) -> bool:
+        try:
+            found = cli_estimate(
+                **asked, mode="agg", batch_size=batch, free_gpu_memory_fraction=case["utilization"],
+                max_seq_len=case["input_length"] + 1,
+            )  # fmt: skip
+        except RuntimeError as error:
+            if "OOM" in str(error):
+                return False
+            raise
+        return not found.kv_cache_warning
+
+    low, high = 0, 1
+    while high < MOST and fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return float(low)
 
 
 def _settled(case: Case, asked: dict) -> tuple[EstimateResult, int]:

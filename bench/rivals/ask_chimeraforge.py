@@ -59,6 +59,8 @@ def answer(case: Case) -> tuple[float, str]:
     if backend is None or quant is None:
         raise NoAnswerError(f"no {case['backend'] if backend is None else case['quantization']}")
     note = backend if backend == case["backend"] else f"{backend} stands in"
+    if case["load"] == "memory":
+        return float(_one(case, backend, quant, IDLE)["max_concurrent_seqs"]), note
     if case["load"] == "rate":
         return _figure(case, _one(case, backend, quant, case["rate"]), case["rate"]), note
     if case["load"] == "flood":

@@ -17,13 +17,28 @@ DEVICES = {
     "gb200-186gb": "GB200",
 }
 BITS = {"none": "bf16", "fp8": "fp8", "q4_k_m": "int4", "nvfp4": "fp4", "mxfp4": "fp4"}
-PLAIN = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "mixtral", "gpt_oss", "llama4", "falcon", "gptj")
+PLAIN = (
+    "granite",
+    "mistral3",
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "qwen3_moe",
+    "mixtral",
+    "gpt_oss",
+    "llama4",
+    "falcon",
+    "gptj",
+)
 MOST = 4096
 
 
 def answer(case: Case) -> tuple[float, str]:
     """Prefill and decode of a batch; of requests that all wait, the largest batch that its memory check
     lets through. It knows no arrivals."""
+    if case["load"] == "memory":
+        return _room(case), "weights and cache only"
     if case["load"] == "rate":
         raise NoAnswerError("no load of requests that arrive")
     model, device, bits = _model(case), _device(case), BITS.get(case["quantization"])
@@ -51,6 +66,17 @@ def _times(case: Case, model: object, device: object, bits: str, batch: int) -> 
     first = prefill_moddeling(**{**asked, "bits": _computed_in(bits)})["Latency"]
     gap = decode_moddeling(**asked, output_tokens=case["output_length"] // 2, Bb=1)["Latency"]
     return first / 1e3, gap / 1e3
+
+
+def _room(case: Case) -> float:
+    """Sequences of the full length beside the weights, by its own sizes of both [MB of one device]."""
+    found = decode_moddeling(
+        model=_model(case), batch_size=1, input_tokens=case["input_length"], output_tokens=0, Bb=1,
+        system_name=_device(case), bits=BITS.get(case["quantization"], "bf16"),
+        tensor_parallel=case["tensor_parallel"], model_profilling=True,
+    )[1]  # fmt: skip
+    weights, cache = (float(found[f"{name} (MB)"].values[0]) for name in ("Total Weights", "KV Cache"))
+    return (case["gpu"]["memory_gb"] * 1024 * case["utilization"] - weights) / cache
 
 
 def _computed_in(bits: str) -> str:

@@ -17,7 +17,10 @@ local = Local(read_settings({}, data_folder=Path(tempfile.mkdtemp())))
 
 
 def answer(case: Case) -> tuple[float, str]:
-    """One figure of `POST /api/performance/inference`."""
+    """One figure of `POST /api/performance/inference`, or what fits by `POST /api/memory/inference`."""
+    if case["load"] == "memory":
+        fits = local.post("/api/memory/inference", {**case["request"], "explain": False})
+        return float(fits["capacity"]["max_concurrency"]), ""
     request = {name: value for name, value in case["request"].items() if name != "sequence_length"}
     found = local.post("/api/performance/inference", {**request, "explain": False})
     if case["metric"] in found:

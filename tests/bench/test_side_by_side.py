@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from bench import side_by_side
-from bench.side_by_side import BEGIN, END, README, RIVALS, ROWS, TOOLS, case_of, chosen
+from bench.side_by_side import README, RIVALS, ROWS, TOOLS, case_of, chosen, marks, memory_cases
 from tests.performance.questions import lookup
 
 
@@ -40,6 +40,15 @@ def test_cases_are_told_in_full() -> None:
         assert case["load"] in ("static", "closed", "flood", "rate")
 
 
+def test_cases_of_memory_ask_for_the_full_length() -> None:
+    rows, cases = memory_cases(lookup())
+    assert len(rows) == len(cases) >= 5
+    assert all(case["input_length"] == case["request"]["sequence_length"] for case in cases)
+    assert all(
+        row["measured"] > 0 and case["load"] == "memory" for row, case in zip(rows, cases, strict=True)
+    )
+
+
 @pytest.mark.parametrize(
     ("metric", "value"),
     [
@@ -61,7 +70,9 @@ def test_figures_of_a_batch(metric: str, value: float) -> None:
 def test_every_tool_has_its_script_and_the_page_its_place() -> None:
     assert {path.stem for path in Path(RIVALS).glob("ask_*.py")} == {f"ask_{tool}" for tool in TOOLS}
     text = README.read_text(encoding="utf-8")
-    assert text.index(BEGIN) < text.index(END)
+    for what in ("speed", "memory"):
+        begin, end = marks(what)
+        assert text.index(begin) < text.index(end)
     assert all(wanted.partition("==")[0] in text for wanted in TOOLS.values() if wanted)
 
 
