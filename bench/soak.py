@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .client import Address, Outcome, for_answers, get, hammer, post
+from .client import Address, for_answers, get, hammer, post
 from .load import CONNECTIONS, MODELS, serving
 
 MOST_GROWTH = 0.05
-WARM_UP = 0.2  # share of the requests after which memory has settled
+WARM_UP = 4000  # requests of either sort, so that the caches of every worker are full before it begins
 STEPS = 10
 
 MEMORY, TRAINING = "/api/memory/inference", "/api/memory/training"
@@ -54,8 +54,16 @@ def requests() -> Iterator[bytes]:
     """Requests of all kinds in turn, no two of them alike except where there is nothing to vary."""
     for n in itertools.count():
         for _, make in KINDS:
-            path, body = make(n)
-            yield get(path) if body is None else post(path, json.dumps(body).encode())
+            yield _request(*make(n))
+
+
+def _request(path: str, body: Any) -> bytes:
+    return get(path) if body is None else post(path, json.dumps(body).encode())
+
+
+def _new_configurations() -> Iterator[bytes]:
+    for n in itertools.count(1):
+        yield _request(MEMORY, {"config": {**(LLAMA, MIXTRAL)[n % 2], "vocab_size": 10**6 + n}})
 
 
 @dataclass
@@ -69,7 +77,7 @@ class Soak:
     @property
     def growth(self) -> float:
         """The largest growth of a worker's memory since it had settled; 1.0 where one was replaced."""
-        settled, last = self.memory[round(WARM_UP * STEPS)], self.memory[-1]
+        settled, last = self.memory[0], self.memory[-1]
         if set(settled) != set(last):
             return 1.0
         return max(last[pid] / settled[pid] - 1 for pid in last)
@@ -84,22 +92,32 @@ class Soak:
             if abs(count - turns * wanted[status]) > 2 * len(KINDS)
         }
 
-    def add(self, outcome: Outcome, workers: list[int]) -> None:
-        """Take in a step's outcome, and look at the memory."""
-        self.statuses += outcome.statuses
-        self.broken += outcome.broken
-        self.memory.append({pid: proportional_memory(pid) for pid in workers})
-
 
 def soak(address: Address, master: int, count: int, connections: int, tell: Callable[[str], None]) -> Soak:
-    """Send so many requests in steps, and look at the workers' memory after each."""
+    """Warm up, send so many requests in steps, and look at the workers' memory after each."""
     found, sent = Soak(), requests()
-    for step in range(STEPS + 1):
-        outcome = hammer(address, sent, connections, for_answers(count // (STEPS + 1)))
-        found.add(outcome, children_of(master))
-        shown = ", ".join(f"{size / 1e6:.1f}" for size in found.memory[-1].values())
-        tell(f"{step / STEPS:4.0%}  {outcome.rate:6,.0f} requests/s   workers {shown} MB")
+    for some in (_new_configurations(), requests()):
+        warm = hammer(address, some, connections, for_answers(WARM_UP))
+        found.broken += warm.broken
+    found.memory.append(_memory(master))
+    tell(_line("warm", warm.rate, found))
+    for step in range(STEPS):
+        outcome = hammer(address, sent, connections, for_answers(count // STEPS))
+        found.statuses += outcome.statuses
+        found.broken += outcome.broken
+        found.memory.append(_memory(master))
+        tell(_line(f"{(step + 1) / STEPS:.0%}", outcome.rate, found))
     return found
+
+
+def _line(what: str, rate: float, found: Soak) -> str:
+    workers = ", ".join(f"{size / 1e6:.1f}" for size in found.memory[-1].values())
+    return f"{what:>4}  {rate:6,.0f} requests/s   workers {workers} MB"
+
+
+def _memory(master: int) -> dict[int, int]:
+    """Each worker's memory [bytes] by its process id."""
+    return {pid: proportional_memory(pid) for pid in children_of(master)}
 
 
 def children_of(pid: int) -> list[int]:
