@@ -8,10 +8,12 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
+from unicodedata import category
 
 from .candidates import LOCAL, nodes, runs
 from .requests import Option, PlanRequest
 
+_CONTROLS: Final = ("Cc", "Cf", "Zl", "Zp", "Cs")  # Unicode categories
 HEAD: Final = "$HEAD_ADDRESS"
 ON_THE_FLY: Final = {"fp8": "fp8", "nf4": "bitsandbytes", "bnb-int8": "bitsandbytes"}  # vLLM quantizes itself
 RESOURCES: Final = {  # of Kubernetes device plugins
@@ -27,10 +29,31 @@ RESOURCES: Final = {  # of Kubernetes device plugins
 def line(*words: object) -> str:
     """A command, every word quoted for a POSIX shell.
 
+    Quotes keep a shell from acting on a word; a terminal acts on control characters that are pasted into it
+    whatever stands around them, so there are none.
+
     >>> line("vllm", "serve", "a model; rm -rf /")
     "vllm serve 'a model; rm -rf /'"
     """
-    return shlex.join(str(word) for word in words)
+    return shlex.join(printable(str(word)) for word in words)
+
+
+def printable(word: str) -> str:
+    """A word without characters that control a terminal or turn the direction of writing.
+
+    >>> printable("a\\x1b[2Jb")
+    'a_[2Jb'
+    """
+    return "".join("_" if category(each) in _CONTROLS else each for each in word)
+
+
+def operand(name: str) -> str:
+    """A name where a program could take it for an option.
+
+    >>> operand("--config=x"), operand("Qwen/Qwen3-8B")
+    ('./--config=x', 'Qwen/Qwen3-8B')
+    """
+    return f"./{name}" if name.startswith("-") else name
 
 
 def serving_launch(option: Option, request: PlanRequest) -> dict[str, Any]:
@@ -63,7 +86,8 @@ def kubernetes(option: Option, per_node: int) -> str:
 def _checkpoint(option: Option, request: PlanRequest, on_the_fly: Iterable[str] = ON_THE_FLY) -> str:
     """The published checkpoint; formats that must be made beforehand stand in a folder of their own."""
     made = option.quantization in (None, "none", *on_the_fly)
-    return request.checkpoint if made else f"{request.checkpoint.rpartition('/')[2]}-{option.quantization}"
+    name = request.checkpoint if made else f"{request.checkpoint.rpartition('/')[2]}-{option.quantization}"
+    return operand(name)
 
 
 def _length(option: Option) -> object:
@@ -142,7 +166,11 @@ def _llama_server(option: Option, request: PlanRequest) -> list[str]:
     kind = (option.quantization or "f16").upper()
     slots = _in_one_replica(option)
     length = int(str(_length(option)))
-    words: list[object] = ["llama-server", "--model", f"{request.checkpoint.rpartition('/')[2]}-{kind}.gguf"]
+    words: list[object] = [
+        "llama-server",
+        "--model",
+        operand(f"{request.checkpoint.rpartition('/')[2]}-{kind}.gguf"),
+    ]
     words += ["--ctx-size", slots * length, "--parallel", slots, "--n-gpu-layers", 999]
     if serving.kv_cache_dtype in ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0"):
         words += ["--cache-type-k", serving.kv_cache_dtype, "--cache-type-v", serving.kv_cache_dtype]

@@ -8,7 +8,7 @@ import json
 from typing import Any, Final
 
 from .candidates import nodes
-from .launch import HEAD, kubernetes, line
+from .launch import HEAD, kubernetes, line, operand
 from .requests import Option, TrainingPlanRequest
 
 MIXED: Final = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "none": "no"}
@@ -41,7 +41,7 @@ def training_launch(option: Option, request: TrainingPlanRequest) -> dict[str, A
 
 def _script(option: Option, request: TrainingPlanRequest) -> list[object]:
     settings = option.settings
-    words: list[object] = [SCRIPT, "--model_name_or_path", request.checkpoint]
+    words: list[object] = [SCRIPT, "--model_name_or_path", operand(request.checkpoint)]
     words += ["--per_device_train_batch_size", option.batch]
     words += ["--gradient_accumulation_steps", settings["gradient_accumulation_steps"]]
     words += ["--max_length", settings["sequence_length"]]
@@ -108,7 +108,7 @@ def _megatron(option: Option, request: TrainingPlanRequest) -> list[str]:
     per_node = request.ask.training.gpus_per_node
     machines = nodes(option.gpu, layout.gpus, per_node)
     words: list[object] = ["torchrun", "--nnodes", machines, "--nproc-per-node", layout.gpus // machines]
-    words += ["pretrain_gpt.py", "--load", request.checkpoint]
+    words += ["pretrain_gpt.py", "--load", operand(request.checkpoint)]
     words += ["--tensor-model-parallel-size", layout.tensor]
     words += ["--pipeline-model-parallel-size", layout.pipeline]
     words += ["--micro-batch-size", option.batch, "--seq-length", settings["sequence_length"]]

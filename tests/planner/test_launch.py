@@ -2,12 +2,16 @@
 
 import json
 import shlex
+import unicodedata
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from app.planner.launch import kubernetes, serving_launch
+from app.planner.launch import kubernetes, printable, serving_launch
 from app.planner.launch_training import training_launch
 from app.planner.requests import Layout
 from tests.planner.questions import planned, serving, trained, training
@@ -47,6 +51,57 @@ def test_runtimes_that_run_there_are_all_given() -> None:
     assert set(amd) == {"vllm", "sglang", "kubernetes"} and "amd.com/gpu" in amd["kubernetes"]
     _, apple = launched(gpus=["m3-max-128gb"])
     assert value(apple["llama.cpp"][0], "--model") == "Qwen3-8B-Q8_0.gguf"
+
+
+NAMES = st.text(st.characters(), min_size=1, max_size=40) | st.text(
+    "-;|&$`'\"\\\n\r\t #*?<>()~!\x1b\u202e", min_size=1
+)
+
+
+@pytest.mark.parametrize("made", ["none", "awq"])
+@given(NAMES)
+@example("--config=/etc/passwd")
+@example("-x\x15rm -rf ~\n")
+@settings(max_examples=100, deadline=None)
+def test_any_name_stays_one_word_that_no_program_takes_for_an_option(made: str, name: str) -> None:
+    option, asked = _planned()
+    option = replace(option, quantization=made)
+    for runtime, commands in serving_launch(option, replace(asked, checkpoint=name)).items():
+        for command in commands if isinstance(commands, list) else ():
+            _check(command, {"vllm": 2, "sglang": 4, "tensorrt-llm": 1, "llama.cpp": 2}[runtime], name)
+
+
+@given(NAMES)
+@settings(max_examples=100, deadline=None)
+def test_any_name_stays_one_word_of_a_training_command(name: str) -> None:
+    option, asked = _trained()
+    launch = training_launch(option, replace(asked, checkpoint=name))
+    for tool in ("accelerate", "deepspeed", "torchrun"):
+        for command in launch[tool]["commands"]:
+            _check(command, words(command).index("--model_name_or_path") + 1, name)
+        for content in launch[tool].get("files", {}).values():
+            assert name not in content or len(name) < 12
+
+
+def _check(command: str, place: int, name: str) -> None:
+    """The command is the same as for a plain name, but for that one word."""
+    found = shlex.split(command)
+    assert shlex.join(found) == command
+    assert not [each for each in command if unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp", "Cs")]
+    assert not found[place].startswith("-")
+    last = printable(name.rpartition("/")[2])
+    assert last in found[place]
+
+
+@cache
+def _planned() -> tuple[Any, Any]:
+    return planned(gpus=["h100-sxm-80gb"]).options[0], serving(gpus=["h100-sxm-80gb"])
+
+
+@cache
+def _trained() -> tuple[Any, Any]:
+    options = trained(gpus=["h100-sxm-80gb"]).options
+    return next(each for each in options if each.layout.gpus > 1), training(gpus=["h100-sxm-80gb"])
 
 
 @pytest.mark.parametrize("name", ["vllm", "sglang", "tensorrt-llm"])
