@@ -20,7 +20,8 @@ MOST_ENTRIES: Final = 500  # of history that wait in a process
 MOST_SUMS: Final = 2000  # different sums of events that wait in a process
 _GATHER_S: Final = 0.2
 _PATIENCE_S: Final = 5.0  # until a store that was down is tried again [s]
-_LAST_S: Final = 3.0  # that a process that ends gives its last writes [s]
+_SETTLE_S: Final = 3.0  # that somebody waits who wants to read what was put [s]
+_LAST_S: Final = 8.0  # that a process that ends gives its last writes: gunicorn gives it 10 [s]
 
 WriteHistory = Callable[[list[NewEntry]], None]
 WriteEvents = Callable[[list[tuple[EventKey, EventSum]]], None]
@@ -73,7 +74,7 @@ class Behind:
             self._sums[key] = one if before is None else before + one
             self._wake()
 
-    def settle(self, seconds: float = _LAST_S) -> bool:
+    def settle(self, seconds: float = _SETTLE_S) -> bool:
         """Wait until everything that was put is written; False where that takes longer or fails."""
         with self._changed:
             failed = self._failed
