@@ -12,7 +12,7 @@ from typing import Final
 
 from ..architecture import Architecture
 
-MOST_OPERATIONS: Final = 16_000  # about 1 kB each, whatever the caches keep of them
+MOST_OPERATIONS: Final = 8_000  # about 1 kB each, whatever the caches keep of them
 _PROJECT: Final = __name__.split(".")[0]
 _Cached: Final = type(lru_cache(lambda: None))
 

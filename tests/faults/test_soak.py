@@ -1,4 +1,4 @@
-"""The soak of `make soak`, shortened: varied requests, wrong ones too, no error, and memory that stays flat."""
+"""`make soak`, shortened: varied requests, wrong ones too, no error, and memory that stays flat."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bench.load import CONNECTIONS, serving
 from bench.soak import MOST_GROWTH, soak
 
 pytestmark = pytest.mark.slow
-REQUESTS = 24_000
+REQUESTS = 16_000
 
 
 def test_many_requests_no_error_and_flat_memory(tmp_path: Path) -> None:
