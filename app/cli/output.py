@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from .plain import plain
 from .session import Answer, Session
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Also in full width, which some spreadsheets read alike.
+_DANGEROUS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def emit(
@@ -32,7 +34,7 @@ def emit(
     elif session.format == "csv":
         write_csv(list(rows(answer)))
         for warning in answer.get("warnings") or ():
-            click.echo(warning["message"], err=True)
+            click.echo(plain(warning["message"]), err=True)
     else:
         show(shown(session, answer))
 
@@ -72,7 +74,8 @@ def cell(value: Any) -> Any:
     if isinstance(value, int | float):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
+    one_line = " ".join(text.splitlines())  # a lone carriage return would begin a row, unquoted
+    return f"'{one_line}" if one_line.lstrip().startswith(_DANGEROUS) else one_line
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, left: int = 1) -> "Table":
@@ -82,7 +85,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
     from rich.table import Table
 
     made = Table(
-        title=escape(title),
+        title=escape(plain(title)),
         box=box.SIMPLE_HEAD,
         title_justify="left",
         title_style="bold",
@@ -111,7 +114,7 @@ def text(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return str(value)
+    return plain(str(value))
 
 
 def warnings(answer: Answer) -> Iterator["RenderableType"]:
@@ -120,7 +123,7 @@ def warnings(answer: Answer) -> Iterator["RenderableType"]:
     from rich.text import Text
 
     for each in answer.get("warnings") or ():
-        yield Padding(Text(f"! {each['message']}", style="yellow"), (0, 1))
+        yield Padding(Text(f"! {plain(each['message'])}", style="yellow"), (0, 1))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import click
 from ..api.schemas.recommend import RecommendInferenceSchema, RecommendTrainingSchema
 from .options import body_of, from_schema
 from .output import emit, table, text, waiting, warnings
+from .plain import plain
 from .session import Answer, Session, asks
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def recommend(session: Session, verbose: bool, launch: int | None, no_target: bo
         answer = session.source.post("/api/recommend", body)
     if launch is not None and session.format == "table":
         for line in launch_lines(answer, launch):
-            click.echo(line)
+            click.echo(plain(line))
         return
     emit(session, answer, partial(_tables, verbose=verbose), option_rows)
 

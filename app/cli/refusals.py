@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from ..errors import DomainError
+from .plain import plain
 
 FAILED: Final = 1
 WRONG: Final = 2  # as click's own for wrong usage
@@ -59,8 +60,8 @@ def _leave(ctx: click.Context, body: Mapping[str, Any]) -> NoReturn:
     if _innermost(ctx).params.get("format") == "json":
         click.echo(json.dumps(body, ensure_ascii=False, indent=2), err=True)
     else:
-        click.echo(f"llm-estimate: {body.get('error')}", err=True)
+        click.echo(plain(f"llm-estimate: {body.get('error')}"), err=True)
         for detail in body.get("details") or ():
             if detail.get("message") != body.get("error"):
-                click.echo(f"  {detail.get('message')}", err=True)
+                click.echo(plain(f"  {detail.get('message')}"), err=True)
     ctx.exit(exit_code(body))

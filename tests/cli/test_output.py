@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from app.cli.main import COMMANDS
@@ -121,3 +123,33 @@ def test_a_recommendation_gives_commands_to_paste(run: Run) -> None:
     assert "vllm serve Qwen/Qwen3-8B" in done.stdout
     training = run("recommend", "--task", "training", "-m", "qwen3-0.6b", "--gpus", "l4", "--launch", "1")
     assert "train.py --model_name_or_path Qwen/Qwen3-0.6B" in training.stdout
+
+
+def test_a_configuration_s_name_cannot_control_the_terminal(run: Run, tmp_path: Path) -> None:
+    """Nor can markup of the library that draws tables, or a formula for a spreadsheet."""
+    name = "\x1b]0;owned\x07\x9b2J[red]x[/red]\u202e=1+1"
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"model_type": "llama", "_name_or_path": name}), encoding="utf-8")
+    for words in (["inspect", str(file)], ["memory", "inference", "--config", f"@{file}"]):
+        shown = run(*words)
+        assert shown.exit_code == 0, shown.stderr
+        assert not set("\x1b\x07\x9b\u202e") & set(shown.stdout + shown.stderr)
+    assert "[red]x[/red]" in run("inspect", str(file)).stdout
+    refused = run("memory", "inference", "-m", name)
+    assert refused.exit_code != 0
+    assert not set("\x1b\x07\x9b\u202e") & set(refused.stdout + refused.stderr)
+
+
+@given(
+    st.text(min_size=1)
+    | st.sampled_from(["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1+1", " =1"])
+)
+@example('=HYPERLINK("http://evil.example")')
+@settings(max_examples=200, deadline=None)
+def test_no_text_runs_in_a_spreadsheet_and_cells_stay_cells(name: str) -> None:
+    made = io.StringIO()
+    csv.writer(made, lineterminator="\n").writerow([cell(name), cell("after")])
+    first, after = next(csv.reader(io.StringIO(made.getvalue(), newline="")))
+    assert after == "after"
+    assert not first.lstrip().startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+    assert first.removeprefix("'") in (" ".join(name.splitlines()), " ".join(name.splitlines())[1:])
