@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response
 
 from ..access import check, requires
+from ..limits import limited
 from ..owners import owner_of
 from ..replies import json_reply, language
 from ..schemas.calibration import CalibrateSchema
@@ -17,6 +18,7 @@ blueprint = Blueprint(
 
 
 @blueprint.post("/calibrate")
+@limited("recommend")
 @blueprint.arguments(CalibrateSchema())
 @blueprint.response(200, CalibrationAnswer())
 def calibrate(values: dict[str, Any]) -> Response:
