@@ -5,4 +5,5 @@ from typing import Final
 CALCULATIONS: Final = (
     "memory_inference", "performance_inference", "memory_training", "performance_training"
 )  # fmt: skip
-FORMATS: Final = ("ndjson", "parquet")
+CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "parquet": "application/vnd.apache.parquet"}
+FORMATS: Final = tuple(CONTENT_TYPES)

@@ -4,14 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import DomainError, UnknownName
+import orjson
+
+from ..errors import DomainError, UnknownName, invalid
 from ..messages import Message
 from ..service import Service
 from ..settings import Settings
+from ..units import MIB
+from . import CONTENT_TYPES
 from .ask import Check, Resolve, grid_of_request
 from .grid import Grid, document_of, grid_of
 from .local import Sweep
-from .results import CONTENT_TYPES, check_parquet, ndjson, parquet
+from .results import check_parquet, ndjson, parquet
 from .sizes import check_size, is_at_once
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ Answer = dict[str, Any]
 
 MOST_WAITING: Final = 100  # sweeps that are not done, of everybody
 MOST_OF_ONE: Final = 20  # the same of one owner
+LARGEST_DOCUMENT: Final = 4 * MIB  # [bytes] of a sweep's own description, users' models in it
 UNFINISHED: Final = ("queued", "running")
 
 
@@ -112,7 +117,10 @@ class Desk:
         for count, most in ((sweeps.unfinished(), MOST_WAITING), (sweeps.unfinished(owner), MOST_OF_ONE)):
             if count >= most:
                 raise SweepsBusy(Message("sweeps_busy", {"count": count}))
-        job = sweeps.create(owner, document_of(grid), grid.total)
+        document = document_of(grid)
+        if len(orjson.dumps(document)) > LARGEST_DOCUMENT:
+            raise invalid("vary", "sweep_document_too_large", most=LARGEST_DOCUMENT // MIB)
+        job = sweeps.create(owner, document, grid.total)
         self._start_runner()
         return _state(job)
 

@@ -4,8 +4,9 @@ A piece is what one setting says: values that all its points share, and columns 
 Where a point cannot be answered, `error` (a stable code) and `error_message` stand in place of figures.
 """
 
+import logging
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from itertools import islice, repeat
@@ -17,9 +18,12 @@ from ..errors import DomainError
 from ..lanes import is_array, numpy
 from ..service.lookup import Lookup, name_of
 from .forms import FORMS, Columns, Form
-from .grid import Grid, Slice, Values
+from .grid import Axis, Grid, Slice, Values
 
-FEWEST_LANES: Final = 2  # of which arrays are made
+LOG: Final = logging.getLogger("llm_estimate.sweeps")
+FEWEST_LANES: Final = 4  # of which arrays are made: fewer are read alone sooner
+BROKEN: Final = "internal_error"
+LONGEST_REASON: Final = 200
 _FAST: Final = 1  # zlib's level
 DIGITS: Final = 6  # significant ones: speeds are not known to more
 TINY: Final = 1e-200
@@ -43,20 +47,25 @@ def _columns(grid: Grid, some: Slice, form: Form, lookup: Lookup) -> Iterator[tu
     count = some.stop - some.start
     if form.lanes is not None and count >= FEWEST_LANES and has_arrays():
         lanes = _lanes(grid, some)
-        try:
-            found = form.lanes(values, lanes, lookup)
-        except DomainError as error:
-            yield count, {**lanes, **_refused(error)}
-            return
-        if found is not None:
+        found = _figures(lambda: form.lanes and form.lanes(values, lanes, lookup))
+        if found is not None and found.get("error") != BROKEN:
             yield count, {**lanes, **found}
             return
     for lane in range(some.start, some.stop):
         asked = grid.point(lane)
-        try:
-            yield 1, {**asked, **form.point({**values, **asked}, lookup)}
-        except DomainError as error:
-            yield 1, {**asked, **_refused(error)}
+        point = {**values, **asked}
+        yield 1, {**asked, **(_figures(lambda: form.point(point, lookup)) or {})}  # noqa: B023
+
+
+def _figures(ask: Callable[[], Columns | None]) -> Columns | None:
+    """What is asked for, or why there is no answer; a fault of ours ends no sweep."""
+    try:
+        return ask()
+    except DomainError as error:
+        return {"error": error.code, "error_message": error.text()}
+    except Exception as error:
+        LOG.exception("a point of a sweep")
+        return {"error": BROKEN, "error_message": f"{type(error).__name__}: {error}"[:LONGEST_REASON]}
 
 
 def _rounded(columns: Columns, form: Form) -> Columns:
@@ -81,10 +90,6 @@ def significant(x: Any) -> Any:
     return float(f"{x:.{DIGITS}g}")
 
 
-def _refused(error: DomainError) -> Columns:
-    return {"error": error.code, "error_message": error.text()}
-
-
 def _lanes(grid: Grid, some: Slice) -> Columns:
     """An array of each field of the inner axes."""
     import numpy as np
@@ -94,14 +99,17 @@ def _lanes(grid: Grid, some: Slice) -> Columns:
     for axis in reversed(grid.inner):
         number, place = np.divmod(number, len(axis))
         for name in axis.names:
-            found[name] = _column(axis.places, name if not axis.single else None)[place]
+            found[name] = _taken(axis, name, place)
     return found
 
 
-def _column(places: Sequence[Any], name: str | None) -> Any:
+def _taken(axis: Axis, name: str, place: Any) -> Any:
+    """A field's value at each of some places of an axis."""
     import numpy as np
 
-    return np.array([place[name] for place in places] if name else places, dtype="int64")
+    if isinstance(axis.places, range):
+        return axis.places.start + axis.places.step * place
+    return np.array([axis.fields(each)[name] for each in range(len(axis))], dtype="int64")[place]
 
 
 @cache

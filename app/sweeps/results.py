@@ -14,7 +14,6 @@ from .forms import FORMS, Kind
 from .grid import Axis, Grid
 from .part import rows, shown, unpack
 
-CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "parquet": "application/vnd.apache.parquet"}
 AT_A_TIME: Final = 500  # rows of a chunk
 
 _TYPES: Final[Mapping[type, Kind]] = {bool: "boolean", int: "integer", float: "number"}

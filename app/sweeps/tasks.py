@@ -1,6 +1,7 @@
 """What a process or a machine that computes is given: a sweep as text and the number of a part."""
 
 import os
+import signal
 import threading
 import time
 from functools import cache, lru_cache
@@ -29,6 +30,7 @@ def compute_part(document: bytes, index: int) -> bytes:
 def settle() -> None:
     """Make a process of a pool ready: behind everybody else, with what it needs read."""
     os.nice(NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which the runner answers for all
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     builtin()
 

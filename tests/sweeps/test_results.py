@@ -1,6 +1,8 @@
 """Rows as JSON lines and as Parquet."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import orjson
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sweeps import part
+from app.sweeps import forms, part
+from app.sweeps.forms import Form
 from app.sweeps.part import evaluate, pack, rows, significant, unpack
 from app.sweeps.results import columns, ndjson, parquet
 from app.sweeps.tasks import builtin
@@ -49,6 +52,22 @@ def test_a_point_that_cannot_be_answered_says_why() -> None:
     assert refused[0]["error"] == "invalid_layout"
     assert "tensor_parallel 3" in refused[0]["error_message"]
     assert "inference_memory" not in refused[0]
+
+
+def test_a_fault_of_ours_ends_no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def point(values: Mapping[str, Any], _lookup: object) -> dict[str, Any]:
+        if values["batch_size"] == 2:
+            raise ZeroDivisionError("by zero")
+        return {"num_gpus": 1}
+
+    def lanes(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(forms.FORMS, "memory_inference", Form({"num_gpus": "integer"}, point, lanes))
+    found = [orjson.loads(line) for line in b"".join(ndjson(grid(), _payloads())).splitlines()]
+    assert len(found) == 48
+    assert {row["batch_size"] for row in found if row.get("error") == "internal_error"} == {2}
+    assert {row.get("error_message") for row in found} == {None, "ZeroDivisionError: by zero"}
 
 
 def test_parquet_has_the_same_rows() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, current_app, url_for
 
+from ...sweeps import CONTENT_TYPES
 from ..access import writes
 from ..errors import ErrorSchema
 from ..limits import limited
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ...sweeps.desk import Desk
 
 blueprint = Blueprint("sweeps", __name__, url_prefix="/api/sweeps", description="Grids of points")
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
 def _desk() -> "Desk":
@@ -52,7 +56,8 @@ def state(id: str) -> Response:  # noqa: A002
 
 @blueprint.get("/<id>/result")
 @blueprint.arguments(ResultQuery(), location="query")
-@blueprint.response(200, content_type="application/x-ndjson")
+@blueprint.response(200)
+@blueprint.doc(responses={"200": {"content": dict.fromkeys(CONTENT_TYPES.values(), _BINARY)}})
 @blueprint.alt_response(409, schema=ErrorSchema())
 def result(query: dict[str, Any], id: str) -> Response:  # noqa: A002
     """The rows of a sweep that is done, as JSON lines or Parquet, streamed."""
