@@ -33,9 +33,9 @@ class Load:
         return sum(self.answered.values())
 
     def more(self, count: int) -> None:
-        """Wait until so many more answers have come."""
+        """Wait until so many more right answers have come."""
         goal = self.total + count
-        wait_until(lambda: self.total >= goal or bool(self.failures), f"{count} more answers")
+        wait_until(lambda: self.total >= goal, f"{count} more answers; wrong so far: {self.failures[:3]}")
 
     def work(self) -> None:
         """One client: a new connection for every round of steps, kept alive within it."""

