@@ -1,0 +1,85 @@
+"""Mutated configurations and logs through the interface: an answer or a refusal, no failure and no hang."""
+
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.architecture.test_fuzz import CONFIGS
+from tests.service.test_log_reader import LLAMA_CPP, SGLANG, VLLM
+
+from ..hang import no_hang
+
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+ASKED: list[tuple[str, dict[str, Any]]] = [
+    ("models/inspect?tensors=true&limit=10", {}),
+    ("memory/inference", {"gpu": "H100-80GB", "tensor_parallel": 2}),
+    ("memory/inference", {"backend": "llama.cpp", "quantization": "q4_k_m"}),
+    ("memory/training", {"method": "lora"}),
+    ("memory/training", {"fsdp": True, "data_parallel": 8, "gpu": "H100-80GB"}),
+    (
+        "performance/inference",
+        {"gpu": "H100-80GB", "request_rate": 2, "output_length": 50, "input_length": 50},
+    ),
+    ("performance/training", {"gpu": "H100-80GB", "num_gpus": 8}),
+    ("recommend", {"task": "inference", "gpus": ["L4"]}),
+]
+LINES = [line for log in (VLLM, SGLANG, LLAMA_CPP) for line in log.splitlines()]
+PIECES = st.sampled_from(
+    [*LINES, "\x00", "\x1b[2J", "9" * 500, "1,000,000", "-1", "nan", "inf", "'", "{", "\\"]
+)
+LOGS = st.lists(PIECES | st.text(max_size=40), min_size=1, max_size=30).map("\n".join)
+
+
+def ask(client: FlaskClient, path: str, body: dict[str, Any]) -> None:
+    text = json.dumps(body, default=str)
+    with no_hang():
+        reply = client.post(f"/api/{path}", data=text, content_type="application/json")
+    assert reply.status_code in (200, 400, 404, 413, 422), (path, text[:2000], reply.get_data(as_text=True))
+    assert reply.status_code == 200 or reply.get_json()["code"]
+
+
+def mutate_log(log: str, cut: tuple[int, int, str]) -> str:
+    """The log with a stretch replaced by something else."""
+    at, length, text = cut
+    at %= len(log) + 1
+    return log[:at] + text + log[at + length :]
+
+
+CUTS = st.tuples(st.integers(0, 4000), st.integers(0, 30), st.text(max_size=20) | st.just("9" * 400))
+
+
+@QUICK
+@given(CONFIGS, st.sampled_from(ASKED))
+def test_any_configuration(
+    client: FlaskClient, config: dict[str, Any], asked: tuple[str, dict[str, Any]]
+) -> None:
+    ask(client, asked[0], {"config": config, **asked[1]})
+
+
+@QUICK
+@given(
+    LOGS, CUTS, st.sampled_from([{}, {"model_name": "Qwen3-0.6B"}, {"model_name": "Qwen3-8B", "gpu": "L4"}])
+)
+def test_any_log(client: FlaskClient, log: str, cut: tuple[int, int, str], more: dict[str, str]) -> None:
+    ask(client, "validate/log", {"log": mutate_log(log, cut), **more})
+
+
+@pytest.mark.slow
+@LONG
+@given(CONFIGS, st.sampled_from(ASKED))
+def test_many_configurations(
+    client: FlaskClient, config: dict[str, Any], asked: tuple[str, dict[str, Any]]
+) -> None:
+    ask(client, asked[0], {"config": config, **asked[1]})
+
+
+@pytest.mark.slow
+@LONG
+@given(LOGS, CUTS)
+def test_many_logs(client: FlaskClient, log: str, cut: tuple[int, int, str]) -> None:
+    ask(client, "validate/log", {"log": mutate_log(log, cut), "model_name": "Qwen3-8B"})
