@@ -37,6 +37,11 @@ LOOKS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+def chromium() -> str:
+    """The browser's executable."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+
+
 @contextmanager
 def service() -> Iterator[str]:
     """The service on a free port, with a store that goes away."""
@@ -76,9 +81,8 @@ def pack(path: Path) -> None:
 def main() -> None:
     """All of them."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
     with service() as address, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        browser = driver.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         for mode in MODES:
             for look in LOOKS:
                 path = shoot(browser, address, mode, look)

@@ -20,7 +20,7 @@ from ..service import Calculation, Service
 MODES: Final = ("inference", "training", "fine-tuning", "compare")
 _SCHEMAS: Final = {"inference": InferenceSchema(), "training": TrainingSchema()}
 _WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False}
-_PAGE_KEYS: Final = ("mode", "view", "part", "x", "unit")
+_PAGE_KEYS: Final = ("mode", "view", "part", "x", "unit", "axis", "show", "over", "sort")
 
 
 @cache
@@ -68,8 +68,10 @@ def first_answer(service: Service, query: Mapping[str, str], language: Language)
     if mode == "compare":
         return {"mode": mode, "request": None, "answer": None, "error": None}
     found = {"mode": mode, "calculation": calculation, "request": body, "answer": None, "error": None}
+    schema = _SCHEMAS[calculation]
     try:
-        found["answer"] = service.memory(calculation, _SCHEMAS[calculation].load(body), language)
+        known = {key: value for key, value in body.items() if key in schema.fields}
+        found["answer"] = service.memory(calculation, schema.load(known), language)
     except DomainError as error:
         found["error"] = error_body(error, language)
     return found

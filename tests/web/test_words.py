@@ -10,7 +10,8 @@ from app.web.first import presets
 
 # Keys put together from a fixed part and a name that the API or a list gives.
 BUILT = (
-    "about", "bound", "curve.by_", "curve.caption_", "curve.cross_", "export", "field", "fix.cost", "group",
+    "about", "bound", "compare.by_", "curve.by_", "curve.caption_", "curve.cross_", "export", "field",
+    "fix.cost", "group",
     "gpus", "key", "latency", "meter", "mode", "model.size_", "model.tab_", "part", "phase", "preset",
     "room",
     "sharding", "solved", "speed.load_", "speed.no_", "state", "tool", "view",

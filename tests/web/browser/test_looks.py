@@ -11,7 +11,15 @@ from .waiting import settle
 pytestmark = pytest.mark.browser
 
 MODES = ("inference", "training", "fine-tuning", "compare")
-DIALOGS = ("pick-model", "pick-gpu", "tool-presets", "tool-history", "tool-export", "tool-shortcuts")
+DIALOGS = (
+    "rail-body",
+    "pick-model",
+    "pick-gpu",
+    "tool-presets",
+    "tool-history",
+    "tool-export",
+    "tool-shortcuts",
+)
 RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']}"
 
 
@@ -66,6 +74,15 @@ def test_on_a_phone_the_controls_are_a_sheet(open_page: PageMaker) -> None:
         "all => all.filter(e => e.offsetParent && e.offsetHeight < 24).map(e => e.outerHTML)",
     )
     assert small == []
+
+
+@pytest.mark.parametrize("mode", ["inference", "training", "fine-tuning"])
+def test_a_phone_shows_verdict_and_room_at_once(open_page: PageMaker, mode: str) -> None:
+    page = open_page(f"/?mode={mode}", viewport={"width": 390, "height": 844}, has_touch=True)
+    settle(page)
+    box = page.locator("#room, [data-key=fixes]").first.bounding_box()
+    assert box["y"] + box["height"] < 844 - 56  # above the handle
+    assert page.locator("#verdict .mini svg").is_visible()
 
 
 def test_chinese_leaves_no_english_sentence(open_page: PageMaker) -> None:

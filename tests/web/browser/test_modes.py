@@ -190,6 +190,46 @@ def test_compare_says_what_differs(open_page: PageMaker) -> None:
     page.wait_for_function("() => document.querySelectorAll('.column').length === 2")
 
 
+def test_compare_can_be_looked_at_in_other_ways(open_page: PageMaker) -> None:
+    base = "/?mode=compare&model_name=Qwen3-32B&gpu=H100-80GB&batch_size=4&tensor_parallel=2"
+    page = open_page(f"{base}&b.quantization=fp8&c.sequence_length=65536")
+    settle(page)
+
+    def card_lines() -> list[str]:
+        lines = page.locator(".column .card-line")
+        return [lines.nth(index).get_attribute("x1") for index in range(lines.count())]
+
+    def order() -> list[str]:
+        return [str(each.get_attribute("data-key")) for each in page.locator(".column").all()]
+
+    assert len(set(card_lines())) == 1, "one axis, so one place for the card"
+    assert order() == ["A", "B", "C"]
+    page.click('[data-arg="sort=size"]')
+    page.wait_for_url("**sort=size**")
+    assert order() == ["B", "A", "C"]
+    page.click('[data-arg="over=cluster"]')
+    page.wait_for_url("**over=cluster**")
+    assert card_lines() == []
+    page.click('[data-arg="show=difference"]')
+    page.wait_for_selector('.column[data-key="B"] .saves')
+    page.click('[data-act="base-column"][data-arg="0"]')
+    page.wait_for_selector('.column[data-key="B"] .costs')
+    assert "quantization=fp8" in page.url.replace("b.quantization", "")
+    assert "b.quantization=&" in page.url, "what the base has and a column has not"
+    page.reload()
+    page.wait_for_selector('.column[data-key="B"] .costs')
+
+
+def test_compared_trainings_lie_over_each_other(open_page: PageMaker) -> None:
+    page = open_page(
+        "/?mode=compare&calculation_type=training&model_name=Qwen3-0.6B&gpu=rtx-4090&b.batch_size=2"
+    )
+    settle(page)
+    assert page.locator("#figure-timelines path.curve").count() == 2
+    page.click('#figure-timelines [data-act="table"]')
+    assert "loss" in page.inner_text("#figure-timelines table")
+
+
 @pytest.mark.parametrize("view", ["layout", "gpus", "plan", "health"])
 def test_each_view_shows_something(open_page: PageMaker, view: str) -> None:
     page = open_page(f"{ONE_CARD}&view={view}")

@@ -6,6 +6,7 @@ import { cardName } from "./gpus.js";
 import { h } from "./dom.js";
 import { CONTROLS, SHARDINGS, fieldOf, fromText, shardingOf } from "./fields.js";
 import { count, parameters } from "./format.js";
+import { nearest } from "./nearest.js";
 import { paint, results } from "./engine.js";
 import { calculation, fieldMode, setFields, state } from "./state.js";
 import { has, t } from "./words.js";
@@ -16,7 +17,7 @@ let more = false;
 /** Load the enumerated values; the rail is drawn without them before. */
 export async function loadOptions() {
   options = await list("/api/config/options").catch(() => null);
-  paint();
+  paint("rail");
 }
 
 export const optionsOf = (key) => options?.[calculation()]?.[key]?.values ?? null;
@@ -24,7 +25,7 @@ export const optionsOf = (key) => options?.[calculation()]?.[key]?.values ?? nul
 /** Open or close the groups under More. */
 export function toggleMore(open = !more) {
   more = open;
-  paint();
+  paint("rail");
 }
 
 /** The whole rail. */
@@ -46,7 +47,7 @@ function moreHead(controls) {
   const set = Object.values(controls.more).flat().filter((field) => field.key in state.fields).length;
   return h("div", { class: "more-head" },
     h("button", { type: "button", class: "btn small", "data-act": "more", "aria-expanded": String(more) }, set ? t("rail.more_set", { count: set }) : t("rail.more")),
-    h("button", { type: "button", class: "btn small quiet", "data-act": "copy-body" }, t("rail.copy_body")),
+    h("button", { type: "button", class: "btn small quiet", id: "rail-body", "data-act": "body" }, t("rail.body")),
     h("button", { type: "button", class: "btn small quiet", "data-act": "reset" }, t("rail.reset")));
 }
 
@@ -182,9 +183,9 @@ function problemOf(key) {
 function problem(key) {
   const words = problemOf(key);
   if (!words) return null;
-  const closest = key === "model_name" || key === "gpu" ? results.failure.body.closest ?? [] : [];
+  const closest = key === "model_name" || key === "gpu" ? results.failure.body.closest ?? [] : nearest(key);
   return h("span", { class: "problem", id: `p-${key}` }, words, " ",
-    closest.slice(0, 3).map((name) => h("button", { type: "button", class: "btn small", "data-act": "set", "data-arg": `${key}=${name}` }, name)));
+    closest.slice(0, 3).map((name) => h("button", { type: "button", class: "btn small", "data-act": "set", "data-arg": `${key}=${name}` }, typeof name === "number" ? count(name) : name)));
 }
 
 /** A box or a choice was changed. */

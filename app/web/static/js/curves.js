@@ -39,7 +39,7 @@ async function load(answer) {
       const reply = await ask("curve", "POST", "/api/memory/compare", request);
       if (!reply) return;
       memory = { key, name, points: reply.results.map((result, index) => ({ value: values[index], answer: result })).filter((point) => !point.answer.error) };
-      paint();
+      paint("views");
     }
     await loadSpeed(answer, name, values);
   } catch {
@@ -67,7 +67,7 @@ async function loadSpeed(answer, name, values) {
   const reply = await ask("curve-speed", "POST", "/api/performance/compare", request);
   if (!reply) return;
   speed = { key, name, points: reply.results.map((result, index) => ({ value: chosen[index], answer: result })).filter((point) => !point.answer.error) };
-  paint();
+  paint("views");
 }
 
 function speedAt(name, value) {

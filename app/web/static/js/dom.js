@@ -36,7 +36,7 @@ function setValue(node, value) {
   node.value = value;
 }
 
-/** Make the children of `place` those given. */
+/** Make the children of `place` those given; one that is there already is left as it is. */
 export function render(place, ...nodes) {
   const wanted = nodes.flat(Infinity).filter((node) => node !== undefined && node !== null && node !== false);
   morphChildren(place, wanted.map((node) => (typeof node === "string" ? document.createTextNode(node) : node)));
@@ -45,7 +45,9 @@ export function render(place, ...nodes) {
 function morphChildren(place, wanted) {
   let here = place.firstChild;
   for (const node of wanted) {
-    if (here && alike(here, node)) {
+    if (node === here) {
+      here = here.nextSibling; // left as it is
+    } else if (here && alike(here, node)) {
       morph(here, node);
       here = here.nextSibling;
     } else {

@@ -9,21 +9,28 @@ import { bodies, body, calculation, query, state } from "./state.js";
 export const results = { request: null, answer: null, comparison: null, at: null, saved: null, failure: null, speed: null, waiting: false, retry: null };
 const painters = [];
 const followers = [];
-let painting = 0;
+const refusals = [];
+let dirty = null;
 
 /** Call `painter` whenever something new is known. */
 export const onPaint = (painter) => painters.push(painter);
 /** Call `follower` after each new memory answer, for questions that hang on it. */
 export const onAnswer = (follower) => followers.push(follower);
 
-/** Paint once, before the next frame. */
-export function paint() {
-  if (painting) return;
-  painting = 1;
-  queueMicrotask(() => {
-    painting = 0;
-    for (const painter of painters) painter();
-  });
+/** Call `follower` after each question that the service refused. */
+export const onRefusal = (follower) => refusals.push(follower);
+
+/** Paint once, before the next frame: the parts named (see main.js), or everything. */
+export function paint(...parts) {
+  if (!dirty) queueMicrotask(paintNow);
+  dirty ??= new Set();
+  for (const part of parts.length ? parts : ["all"]) dirty.add(part);
+}
+
+function paintNow() {
+  const parts = dirty;
+  dirty = null;
+  for (const painter of painters) painter(parts);
 }
 
 let slow = 0;
@@ -50,7 +57,7 @@ function same(a, b) {
 async function run() {
   clearTimeout(slow);
   clearTimeout(results.retry?.timer);
-  slow = setTimeout(() => { results.waiting = true; paint(); }, 150);
+  slow = setTimeout(() => { results.waiting = true; paint("rail"); }, 150);
   try {
     const found = state.mode === "compare" ? await compare() : await memory();
     if (!found) return;
@@ -90,9 +97,9 @@ async function fail(error) {
   Object.assign(results, { failure, waiting: false });
   if (failure.passing) planRetry(failure);
   paint(); // the reason at once: what was saved may be long in coming
-  if (!failure.passing) return;
+  if (!failure.passing) return refusals.forEach((follower) => follower());
   await showSaved(failure);
-  paint();
+  return paint();
 }
 
 async function showSaved(failure) {
@@ -112,7 +119,7 @@ async function speed() {
   if (!state.fields.gpu && !state.fields["gpu.memory_gb"]) {
     drop("speed");
     results.speed = { missing: "gpu" };
-    return paint();
+    return paint("speed");
   }
   try {
     const request = speedRequest();
@@ -122,7 +129,7 @@ async function speed() {
   } catch (failure) {
     results.speed = failure.missing ? { missing: "api" } : { failure };
   }
-  paint();
+  paint("speed");
 }
 
 /** The request for speed: a length alone is split into a prompt and an answer, which the page says. */

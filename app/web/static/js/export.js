@@ -1,5 +1,6 @@
 // Taking an answer along: pictures with their colours resolved, exact bytes, the answer untouched, a report.
 
+import { LETTERS } from "./compare.js";
 import { bytes, bare, count } from "./format.js";
 import { partsOf, range, total, totalKey } from "./parts.js";
 import { results } from "./engine.js";
@@ -79,12 +80,17 @@ function csv() {
   const answers = (results.comparison?.results ?? [results.answer]).filter((answer) => answer && !answer.error);
   const rows = [["configuration", "part", "bytes", "low", "high"]];
   answers.forEach((answer, index) => {
-    const name = "ABCDEF"[index];
+    const name = LETTERS[index];
     for (const part of partsOf(answer)) rows.push([name, part.key, part.bytes, part.range?.low ?? "", part.range?.high ?? ""]);
     rows.push([name, totalKey(answer), total(answer), range(answer)?.low ?? "", range(answer)?.high ?? ""]);
     for (const event of answer.timeline ?? []) rows.push([name, `timeline:${event.phase}`, event.bytes, "", ""]);
   });
   return `${rows.map((row) => row.join(",")).join("\r\n")}\r\n`;
+}
+
+/** A text with names of strangers inside Markdown: no link, no image, no line of its own. */
+function inMarkdown(text) {
+  return String(text).replace(/\s+/g, " ").replace(/[\\`*_[\]<>|#!]/g, "\\$&");
 }
 
 /** A report that a person can paste anywhere. */
@@ -93,8 +99,8 @@ function markdown() {
   const answers = (results.comparison?.results ?? [results.answer]).filter((answer) => answer && !answer.error);
   const sections = answers.map((answer) => {
     const rows = partsOf(answer).map((part) => `| ${t(`part.${part.key}`)} | ${bytes(part.bytes, unit())} | ${part.bytes} | ${part.range ? `${bare(part.range.low, unit())} – ${bare(part.range.high, unit())}` : "—"} |`);
-    const notes = (answer.warnings ?? []).map((warning) => `- ${warning.message}`).join("\n");
-    return `# ${answer.model.name}\n\n**${sentence(answer)}**\n\n| ${t("report.part")} | ${t("legend.per_gpu")} | ${t("report.bytes")} | ${t("why.range")} |\n| --- | ---: | ---: | --- |\n${rows.join("\n")}\n| **${t(`part.${totalKey(answer)}`)}** | **${bytes(total(answer), unit())}** | ${total(answer)} | |\n\n## ${t("why.title")}\n\n${whyMarkdown(answer, partsOf(answer).map((part) => part.key))}\n\n${notes}\n`;
+    const notes = (answer.warnings ?? []).map((warning) => `- ${inMarkdown(warning.message)}`).join("\n");
+    return `# ${inMarkdown(answer.model.name)}\n\n**${inMarkdown(sentence(answer))}**\n\n| ${t("report.part")} | ${t("legend.per_gpu")} | ${t("report.bytes")} | ${t("why.range")} |\n| --- | ---: | ---: | --- |\n${rows.join("\n")}\n| **${t(`part.${totalKey(answer)}`)}** | **${bytes(total(answer), unit())}** | ${total(answer)} | |\n\n## ${t("why.title")}\n\n${whyMarkdown(answer, partsOf(answer).map((part) => part.key))}\n\n${notes}\n`;
   });
   return `${sections.join("\n")}\n${link}\n`;
 }

@@ -15,13 +15,17 @@ const MICRO_BATCH = slider("batch_size", 1, 512, { wide: true, label: "micro_bat
 const SHARDING = { key: "sharding", kind: "sharding" };
 const LAYOUT = ["tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel", "context_parallel"];
 
+// Of a load, beside its shape; only speed depends on them.
+const SPEED = [[number, "prefix_hit_rate"], [number, "length_cv"], [number, "expert_skew"], [number, "inter_node_gb_s"], [flag, "disaggregated"]];
+
 const TRAINING_MORE = {
   recipe: [
     choice("framework"), choice("precision"), choice("optimizer_dtype"), choice("gradient_dtype"),
     flag("master_weights"), flag("optimizer_foreach"), flag("optimizer_fused"), choice("attention"),
-    flag("fused_cross_entropy"), flag("compile"),
+    flag("fused_cross_entropy"), flag("compile"), choice("objective"), number("checkpoint_every_n_layers"), number("momentum", { fraction: true }), number("galore_rank"),
   ],
-  layout: [...LAYOUT.map((key) => number(key)), flag("sequence_parallel"), number("gpus_per_node")],
+  layout: [...LAYOUT.map((key) => number(key)), flag("sequence_parallel"), number("gpus_per_node"),
+    choice("pipeline_schedule"), number("pipeline_chunks"), number("virtual_pipeline", { only: "performance" }), number("inter_node_gb_s", { only: "performance", fraction: true })],
   offload: [choice("offload.optimizer"), choice("offload.parameters"), choice("offload.activations")],
   amount: [number("gradient_accumulation_steps"), number("tokens", { only: "performance" })],
 };
@@ -40,6 +44,7 @@ export const CONTROLS = {
       load: [
         number("input_length"), number("output_length"),
         number("request_rate", { only: "performance", fraction: true }), number("concurrency", { only: "performance" }),
+        ...SPEED.map(([make, key]) => make(key, { only: "performance", fraction: true })),
       ],
       question: [choice("solve_for")],
       targets: targets(),

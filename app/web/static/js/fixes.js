@@ -33,7 +33,7 @@ async function search() {
     if (!priced) return;
     found = priced.filter((each) => each.fits && each.saved > 0).toSorted((a, b) => a.rank - b.rank || b.saved - a.saved);
     combined = answer.fit.fits || found.some((each) => each.rank <= 2) ? null : await together(priced, answer);
-    paint();
+    paint("fixes");
   } catch {
     found = [];
   }
@@ -151,6 +151,6 @@ function row(each, index) {
 /** Fold or open the list. */
 export function toggleFixes() {
   open = !(open ?? results.answer?.fit?.fits === false);
-  paint();
+  paint("fixes");
 }
 

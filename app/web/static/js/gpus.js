@@ -42,7 +42,7 @@ async function followFits() {
   const reply = await ask("gpus", "POST", "/api/memory/compare", { calculation_type: calculation(), configurations }).catch(() => null);
   if (!reply) return;
   fits = { key, byName: new Map(gpus.map((gpu, index) => [gpu.name, reply.results[index]])) };
-  paint();
+  paint("views");
 }
 
 /** Load the list, so that cards can be called by the names people know. */
@@ -122,11 +122,11 @@ export function fitPill(gpu) {
 /** Sort by a column, or turn the order around. */
 export function sortGpus(by) {
   sort = { by, down: sort.by === by ? !sort.down : by !== "name" && by !== "price" };
-  paint();
+  paint("views");
 }
 
 /** Filter the table. */
 export function filterGpus(change) {
   wanted = { ...wanted, ...change };
-  paint();
+  paint("views");
 }

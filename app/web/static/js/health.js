@@ -33,7 +33,7 @@ async function check() {
   } catch {
     failed = true;
   }
-  paint();
+  paint("views");
   timer = setTimeout(check, 15000);
 }
 

@@ -3,9 +3,10 @@
 import { $, h, on, render } from "./dom.js";
 import { memoryFigure } from "./bar.js";
 import { changed, loadOptions, rail, shard, slid, step, toggleMore } from "./controls.js";
-import { adopt, onAnswer, onPaint, paint, refresh, results } from "./engine.js";
+import { adopt, onAnswer, onPaint, onRefusal, paint, refresh, results } from "./engine.js";
 import { toggleTable } from "./figure.js";
 import { change, readAddress, readFragment, setFields, setMode, state, subscribe, unit } from "./state.js";
+import { followRefusal } from "./nearest.js";
 import { followRoom } from "./room.js";
 import { scrub, timelineFigure } from "./timeline.js";
 import { fieldOf, fromText, typed } from "./fields.js";
@@ -23,34 +24,44 @@ import { startShell, tools, strip, modes } from "./shell.js";
 const PADDING = 34; // of a card, both sides with its borders
 const GAP = 14;
 /** On a wall the views stand beside the answer (see `.result` in page.css). */
+/** On a phone the verdict carries a bar of its own, and the room follows it before the parts. */
+const isPhone = () => matchMedia("(max-width: 760px)").matches;
 const isWall = () => matchMedia("(min-width: 1920px)").matches;
 
-function paintAll() {
+/**
+ * Paint the parts named: "rail" is everything around the answer, the others are the answer's sections
+ * ("verdict", "memory", "room", "fixes", "speed", "views" …), "all" is all of it. What is not named stays.
+ */
+function paintParts(parts) {
+  const all = parts.has("all");
   const whole = $("result").clientWidth;
   const width = Math.max(260, (isWall() ? (whole - GAP) * 0.58 : whole) - PADDING);
+  if (all || parts.has("rail")) paintAround();
+  if (!all && parts.size === 1 && parts.has("rail")) return;
+  const part = (key, draw) => (all || parts.has(key) ? keyed(key, draw()) : document.querySelector(`#result > [data-key="${key}"]`));
+  render($("result"), result(width, part));
+  if (all) render($("why"), why());
+}
+
+function paintAround() {
   render($("rail"), rail());
   render($("tools"), tools());
   render($("strip"), strip());
   modes();
-  render($("result"), result(width));
-  render($("why"), why());
   $("progress").hidden = !results.waiting;
   $("handle").textContent = t(document.body.classList.contains("sheet-open") ? "rail.done" : "rail.change");
 }
 
-function result(width) {
-  const answer = results.answer;
-  if (state.mode === "compare") {
-    return [keyed("verdict", verdict(width)), results.comparison && keyed("columns", card(columns(results.comparison, width))), keyed("views", views(answer, viewsWidth(width)))];
-  }
-  const training = state.mode !== "inference";
-  const timeline = answer && training ? keyed("timeline", card(timelineFigure(answer, width))) : null;
-  const below = [keyed("room", answer && room(answer)), keyed("fixes", answer && fixes())];
-  return [
-    keyed("verdict", verdict(width)), keyed("notes", notes(answer)), answer && keyed("memory", card(memoryFigure(answer, width))),
-    ...(training ? [timeline, ...below] : below),
-    keyed("speed", answer && speedCard()), keyed("views", views(answer, viewsWidth(width))),
-  ];
+function result(width, part) {
+  const { answer, comparison } = results;
+  const top = part("verdict", () => verdict(width));
+  const below = part("views", () => views(answer, viewsWidth(width)));
+  if (state.mode === "compare") return [top, part("columns", () => comparison && card(columns(comparison, width))), below];
+  const timeline = part("timeline", () => answer && state.mode !== "inference" && card(timelineFigure(answer, width)));
+  const ways = [part("room", () => answer && room(answer)), part("fixes", () => answer && fixes())];
+  const parts = [part("notes", () => notes(answer)), part("memory", () => answer && card(memoryFigure(answer, width)))];
+  const speed = part("speed", () => answer && speedCard());
+  return [top, ...(isPhone() ? [...ways, timeline, speed, ...parts] : [...parts, timeline, ...ways, speed]), below];
 }
 
 const viewsWidth = (width) => (isWall() ? ((width + PADDING) / 0.58) * 0.42 - PADDING : width);
@@ -81,7 +92,7 @@ on("sharding", shard);
 on("more", () => toggleMore());
 on("retry", refresh);
 on("table", (key) => { toggleTable(key); paint(); });
-on("scrub", (_argument, _event, element) => { scrub(element.value); paint(); });
+on("scrub", (_argument, _event, element) => { scrub(element.value); paint("timeline"); });
 on("unset", (key) => (key === "sharding" ? setFields({ zero_stage: undefined, fsdp: undefined }) : setFields({ [key]: undefined })));
 on("set", (argument) => {
   const [key, value] = argument.split(/=(.*)/s);
@@ -97,16 +108,19 @@ on("part", (key) => {
 on("why", () => $("why").classList.toggle("open"));
 on("why-close", () => $("why").classList.remove("open"));
 on("view", (key) => change((now) => { now.view.view = key; }));
-on("sheet", () => { document.body.classList.toggle("sheet-open"); paint(); });
+on("sheet", () => { document.body.classList.toggle("sheet-open"); paint("rail"); });
 
 /** What the view shows changes without asking anew; what the request says asks. */
 let lastAsked = "";
 function follow() {
   const asks = JSON.stringify([state.mode, state.fields, state.config?.config, state.columns, state.view.unit]);
-  paint();
-  if (asks === lastAsked) return followViews();
+  if (asks === lastAsked) {
+    paint();
+    return followViews();
+  }
   lastAsked = asks;
-  refresh();
+  paint("rail"); // the last answer stands until the next one is there
+  return refresh();
 }
 
 /** What was typed into the plain form before this script ran: its values, and the box that has the focus. */
@@ -119,7 +133,7 @@ function typedBefore() {
 
 function takeOver({ values, focused }) {
   if (Object.keys(values).length) setFields(values, { push: false });
-  paintAll();
+  paintParts(new Set(["all"]));
   const box = focused && $(focused === "model_name" ? "pick-model" : focused === "gpu" ? "pick-gpu" : `f-${focused}`);
   box?.focus();
 }
@@ -128,19 +142,22 @@ async function start() {
   readAddress();
   await readFragment();
   subscribe(follow);
-  onPaint(paintAll);
+  onPaint(paintParts);
   onAnswer(announce);
   onAnswer(followRoom);
   onAnswer(followFixes);
   onAnswer(followViews);
+  onRefusal(followRefusal);
   addEventListener("popstate", async () => { readAddress(); await readFragment(); follow(); });
   $("rail").addEventListener("submit", (event) => event.preventDefault());
-  new ResizeObserver(paint).observe($("result"));
+  let wide = $("result").clientWidth;
+  new ResizeObserver(() => { if (wide !== (wide = $("result").clientWidth)) paint(); }).observe($("result"));
   lastAsked = JSON.stringify([state.mode, state.fields, state.config?.config, state.columns, state.view.unit]);
   startShell();
   const before = typedBefore();
   if (!adopt()) refresh();
   takeOver(before);
+  performance.mark("interactive");
   loadOptions();
   setTimeout(loadGpus, 100);
 }

@@ -1,6 +1,6 @@
 // Picking a model: from the list, by hub id, from a pasted config.json, or by size alone.
 
-import { ask, forget, list } from "./api.js";
+import { ask, forget, later, list } from "./api.js";
 import { h } from "./dom.js";
 import { closeDialog, openDialog, redraw } from "./dialog.js";
 import { SIZE_FIELDS } from "./fields.js";
@@ -12,6 +12,7 @@ import { t } from "./words.js";
 const WINDOW = 40;
 const SIZES = { small: [0, 8e9], medium: [8e9, 40e9], large: [40e9, 150e9], huge: [150e9, Infinity] };
 let models = [];
+const details = new Map();
 let look = { tab: "known", words: "", size: null, family: null, inspected: null, problem: null, busy: false, text: "" };
 
 /** Open the picker. */
@@ -40,6 +41,7 @@ export function modelTab(tab) {
 
 function known() {
   const found = matches();
+  askDetails(found);
   return [
     h("input", { type: "search", role: "combobox", id: "model-words", "aria-controls": "model-list", "aria-expanded": "true", "aria-autocomplete": "list", "aria-activedescendant": found.length ? "model-0" : null, value: look.words, placeholder: t("model.search"), "aria-label": t("model.search"), "data-input": "model-words", autocomplete: "off", spellcheck: "false" }),
     h("div", { class: "chips" }, Object.keys(SIZES).map((name) => h("button", { type: "button", class: "btn small", "data-act": "model-size", "data-arg": name, "aria-pressed": String(name === look.size) }, t(`model.size_${name}`))),
@@ -83,10 +85,23 @@ function near(text, word) {
   return false;
 }
 
+/** Ask what the rows in sight hold beside their size, once each. */
+function askDetails(found) {
+  const names = found.slice(0, WINDOW).map((model) => model.name).filter((name) => !details.has(name) && !name.includes(","));
+  if (!names.length) return;
+  later("model-details", 120, async () => {
+    const reply = await ask("model-details", "GET", `/api/models?details=true&names=${encodeURIComponent(names.join(","))}`).catch(() => null);
+    for (const model of reply?.models ?? []) details.set(model.name, model);
+    redraw(draw);
+  });
+}
+
 function row(model, index) {
-  const facts = [model.model_type, model.license, model.released].filter(Boolean).join(" · ");
+  const known = details.get(model.name);
+  const active = known?.active_parameters && known.active_parameters !== model.parameters ? ` (${t("model.active", { size: parameters(known.active_parameters) })})` : "";
+  const facts = [model.model_type, known?.context_length && t("model.context", { tokens: count(known.context_length) }), known?.cache_bytes_per_token && t("model.cache", { size: count(known.cache_bytes_per_token) }), model.license, model.released].filter(Boolean).join(" · ");
   return h("div", { role: "option", id: `model-${index}`, "data-key": model.name, "aria-selected": String(index === 0), "data-act": "take-model", "data-arg": model.name },
-    h("span", { class: "title", translate: "no" }, model.name), h("span", { class: "sub" }, [model.repo_id, facts].filter(Boolean).join(" · ")), h("span", { class: "side" }, parameters(model.parameters)));
+    h("span", { class: "title", translate: "no" }, model.name), h("span", { class: "sub" }, [model.repo_id, facts].filter(Boolean).join(" · ")), h("span", { class: "side" }, parameters(model.parameters), h("small", { class: "muted" }, active)));
 }
 
 /** Filter by size or family; the same one again clears it. */

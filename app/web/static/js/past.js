@@ -1,6 +1,7 @@
 // The dialog of what was asked before: search, stars, notes, side by side, export and import.
 
 import { h, on } from "./dom.js";
+import { unlike } from "./compare.js";
 import { closeDialog, isOpen, openDialog, redraw } from "./dialog.js";
 import { download } from "./export.js";
 import { entries, forget, forgetAll, importEntries, keep, search, update } from "./history.js";
@@ -65,7 +66,7 @@ function row(entry) {
       h("input", { type: "checkbox", "data-input": "history-select", "data-arg": entry.id, checked: selected.has(entry.id), "aria-label": t("history.select", { title: entry.title }) }),
       h("button", { type: "button", class: "link title", "data-act": "history-open", "data-arg": entry.id, translate: "no" }, entry.title)),
     h("span", { class: "sub" }, `${t(`mode.${entry.mode}`)} · ${new Date(entry.at).toLocaleString()}`, " ",
-      h("input", { class: "note", value: entry.note ?? "", placeholder: t("history.note_label"), "aria-label": t("history.note_label"), "data-input": "history-note", "data-arg": entry.id })),
+      h("textarea", { class: "note", rows: 1, value: entry.note ?? "", placeholder: t("history.note_label"), "aria-label": t("history.note_label"), "data-input": "history-note", "data-arg": entry.id })),
     h("span", { class: "side" },
       h("button", { type: "button", class: `btn small quiet${entry.starred ? " on" : ""}`, "data-act": "history-star", "data-arg": entry.id, "aria-pressed": String(Boolean(entry.starred)), "aria-label": t("history.star") }, entry.starred ? "★" : "☆"),
       h("button", { type: "button", class: "btn small quiet", "data-act": "history-forget", "data-arg": entry.id, "aria-label": t("history.forget") }, "✕")));
@@ -98,10 +99,8 @@ function compareEntries() {
   const kind = chosen[0].answer.calculation_type;
   const flat = chosen.filter((entry) => entry.answer.calculation_type === kind).map((entry) => flatten(entry.request));
   const [base, ...others] = flat;
-  const keys = new Set(flat.flatMap(Object.keys));
-  const unlike = (one) => Object.fromEntries([...keys].filter((key) => String(one[key]) !== String(base[key])).map((key) => [key, one[key] ?? null]));
   closeDialog();
-  change((now) => Object.assign(now, { mode: "compare", calculation: kind, fields: base, columns: others.map(unlike), config: null, view: {} }));
+  change((now) => Object.assign(now, { mode: "compare", calculation: kind, fields: base, columns: others.map((one) => unlike(one, base)), config: null, view: {} }));
 }
 
 async function importFile(file) {

@@ -27,7 +27,7 @@ async function load() {
   } catch (failure) {
     shown = { key: failure.missing ? key : "", answer: null, failure };
   }
-  paint();
+  paint("views");
 }
 
 /** The view. */

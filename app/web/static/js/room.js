@@ -17,7 +17,7 @@ export async function followRoom(answer) {
   if (!reply) return;
   const [batch, length] = reply.results.map((result) => result.solution?.value ?? 0);
   solved = { max_batch_size: batch, max_sequence_length: length };
-  paint();
+  paint("room");
 }
 
 /** What was found, in the words of serving's `capacity`. */

@@ -2,9 +2,10 @@
 // export, log check and shortcuts.
 
 import { ask } from "./api.js";
+import { showBody, useBody } from "./body.js";
 import { boot } from "./boot.js";
 import { $, h, icon, on } from "./dom.js";
-import { columnForm, addColumn, dropColumn, saveColumn } from "./compare.js";
+import { addColumn, baseColumn, columnForm, dropColumn, look, saveColumn } from "./compare.js";
 import { closeDialog, drawDialog, isOpen, moveChoice, openDialog, redraw } from "./dialog.js";
 import { EXPORTS, copy, exportAs } from "./export.js";
 import { toggleFixes } from "./fixes.js";
@@ -13,7 +14,7 @@ import { pickGpu, filterCards, takeGpu, useCard } from "./cards.js";
 import { configFile, configText, filterModels, hubModel, modelTab, pickModel, takeModel, useConfig, useSize } from "./models.js";
 import { onAnswer, paint, refresh, results } from "./engine.js";
 import { startHistory, showHistory } from "./past.js";
-import { KEYS, startKeys } from "./shortcuts.js";
+import { KEYS, keyFor, startKeys } from "./shortcuts.js";
 import { moveTab } from "./views.js";
 import { applyPreset, body, change, query, state, unit } from "./state.js";
 import { language, remember, speak, t } from "./words.js";
@@ -27,28 +28,29 @@ let offlineSince = navigator.onLine ? null : new Date();
 
 /** The buttons at the right of the top bar. */
 export function tools() {
-  const tool = (name, sign, key, word) => h("button", { type: "button", class: "btn quiet", id: `tool-${name}`, "data-act": name, title: `${t(`tool.${name}`)}${key ? ` (${key})` : ""}`, "aria-label": t(`tool.${name}`) }, sign, word ? h("span", { class: "word" }, t(`tool.${name}`)) : null);
+  const tool = (name, sign, key, word) => h("button", { type: "button", class: "btn quiet", id: `tool-${name}`, "data-act": name, title: `${t(`tool.${name}`)} (${keyFor(key)})`, "aria-label": t(`tool.${name}`) }, sign, word ? h("span", { class: "word" }, t(`tool.${name}`)) : null);
   return [
-    tool("presets", icon("grid"), "Ctrl K", true), tool("history", icon("clock"), "h", true), tool("share", icon("link"), "s", true), tool("export", icon("down"), "e", false),
-    tool("unit", unit(), "b", false), tool("language", language.now === "zh" ? "EN" : "中", "z", false), tool("theme", icon("moon"), "d", false), tool("shortcuts", icon("help"), "?", false),
+    tool("presets", icon("grid"), "presets", true), tool("history", icon("clock"), "history", true), tool("share", icon("link"), "share", true), tool("export", icon("down"), "export", false),
+    tool("unit", unit(), "unit", false), tool("language", language.now === "zh" ? "EN" : "中", "language", false), tool("theme", icon("moon"), "theme", false), tool("shortcuts", icon("help"), "sheet", false),
   ];
 }
 
 /** What is worth a strip over everything: offline, a new version, or what was just done. */
 export function strip() {
   const strips = [];
+  if (!navigator.onLine) offlineSince ??= new Date(); // after a reload the browser may notice late
   if (offlineSince) strips.push(h("div", { class: "strip", role: "status", "data-key": "offline" }, t("strip.offline", { at: offlineSince.toLocaleTimeString() })));
   if (update) strips.push(h("div", { class: "strip good", role: "status", "data-key": "update" }, t("strip.updated"), h("button", { type: "button", class: "btn small", "data-act": "reload" }, t("strip.reload"))));
-  if (toast) strips.push(h("div", { class: "strip good", role: "status", "data-key": "toast" }, toast));
+  if (toast) strips.push(h("div", { class: "strip good", role: "status", "data-key": "toast" }, toast.words, toast.next && h("button", { type: "button", class: "btn small", "data-act": toast.next.name }, toast.next.words)));
   return strips;
 }
 
 let toastTimer = 0;
-/** Say what was done, for four seconds. */
-export function say(words) {
-  toast = words;
+/** Say what was done, for a while; with what can be done next, longer. */
+export function say(words, next = null) {
+  toast = { words, next };
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { toast = null; paint(); }, 4000);
+  toastTimer = setTimeout(() => { toast = null; paint("rail"); }, next ? 10000 : 5000);
   paint();
 }
 
@@ -98,34 +100,47 @@ async function probePresets() {
 function presetsInside() {
   const words = presetWords.toLowerCase().split(/\s+/).filter(Boolean);
   const named = boot.presets.filter((preset) => !unsupported.has(preset.id)).map((preset) => ({ preset, title: t(`preset.${preset.id}`) })).filter(({ preset, title }) => words.every((word) => `${title} ${JSON.stringify(preset.body)} ${preset.mode}`.toLowerCase().includes(word)));
-  const commands = words.length ? KEYS.filter(([, name]) => words.every((word) => t(`key.${name}`).toLowerCase().includes(word))) : [];
+  const commands = words.length ? KEYS.map(([, name]) => name).filter((name) => words.every((word) => t(`key.${name}`).toLowerCase().includes(word))) : [];
   return [
     h("input", { type: "search", role: "combobox", id: "preset-words", "aria-controls": "preset-list", "aria-expanded": "true", "aria-autocomplete": "list", value: presetWords, placeholder: t("preset.search"), "aria-label": t("preset.search"), "data-input": "preset-words", autocomplete: "off" }),
     h("div", { class: "list", role: "listbox", id: "preset-list", "aria-label": t("tool.presets"), tabindex: "-1" },
       named.map(({ preset, title }, index) => h("div", { role: "option", id: `preset-${index}`, "data-key": preset.id, "aria-selected": String(index === 0), "data-act": "take-preset", "data-arg": preset.id },
         h("span", { class: "title" }, title), h("span", { class: "sub", translate: "no" }, [preset.body.model_name, preset.body.gpu].filter(Boolean).join(" · ")), h("span", { class: "side" }, h("span", { class: "pill" }, t(`mode.${preset.mode}`))))),
-      commands.map(([key, name], index) => h("div", { role: "option", id: `command-${index}`, "data-key": name, "aria-selected": String(!named.length && !index), "data-act": "command", "data-arg": name }, h("span", { class: "title" }, t(`key.${name}`)), h("span", { class: "side" }, h("kbd", {}, key))))),
+      commands.map((name, index) => h("div", { role: "option", id: `command-${index}`, "data-key": name, "aria-selected": String(!named.length && !index), "data-act": "command", "data-arg": name }, h("span", { class: "title" }, t(`key.${name}`)), h("span", { class: "side" }, h("kbd", {}, keyFor(name)))))),
   ];
 }
 
 // Share
 
-/** Copy a link that answers the same later: the version is pinned. */
-async function share() {
+const LONGEST_LINK = 2000;
+
+/** The state as a link that answers the same later: the runtime's version is pinned. */
+function pinnedState() {
   const version = results.answer?.parameters.backend_version;
   const pinned = state.mode === "inference" && version && !state.fields.backend_version ? { ...state, fields: { ...state.fields, backend_version: version } } : state;
-  let link = `${location.origin}/${query(pinned)}${location.hash}`;
-  let words = "share.copied";
-  if (link.length > 2000) {
-    try {
-      const made = await ask("share", "POST", "/api/shares", { state: query(pinned) + location.hash });
-      link = new URL(made.url ?? `/s/${made.id}`, location.origin).href;
-    } catch {
-      words = "share.long";
-    }
-  }
+  return query(pinned) + location.hash;
+}
+
+/** Copy a link; one that is too long for a message becomes a short one, which the service keeps. */
+async function share() {
+  const link = `${location.origin}/${pinnedState()}`;
+  if (link.length > LONGEST_LINK) return shareShort();
   await copy(link);
-  say(t(words));
+  return say(t("share.copied"), { name: "share-short", words: t("share.short") });
+}
+
+/** Have the service keep the state under a short address; where it will not, the long link does. */
+async function shareShort() {
+  const asked = pinnedState();
+  try {
+    const made = await ask("share", "POST", "/api/shares", { state: asked });
+    if (!made) return;
+    await copy(new URL(made.url, location.origin).href);
+    say(made.expires_at ? t("share.kept_until", { day: new Date(made.expires_at).toLocaleDateString() }) : t("share.copied"));
+  } catch (failure) {
+    await copy(`${location.origin}/${asked}`);
+    say(`${t("share.long")} ${failure.status ? failure.body.error : t("stale.unreachable")}`);
+  }
 }
 
 // Check a start-up log
@@ -158,11 +173,6 @@ async function sendLog() {
   redraw(logInside);
 }
 
-function keysInside() {
-  return [h("ul", { class: "keys" }, KEYS.map(([key, name]) => h("li", {}, t(`key.${name}`), h("kbd", {}, key)))),
-    h("label", { class: "check" }, h("input", { type: "checkbox", "data-input": "keys-on", checked: localStorage.getItem("keys") !== "off" }), t("key.on"))];
-}
-
 const exportInside = () => [h("p", { class: "muted" }, t("export.note")), h("div", { class: "options" }, EXPORTS.map((kind) => h("button", { type: "button", class: "btn", "data-act": "export-as", "data-arg": kind }, t(`export.${kind}`))))];
 
 /** Wire everything that the shell offers. */
@@ -172,7 +182,10 @@ export function startShell() {
   on("theme", turnTheme);
   on("language", turnLanguage);
   on("share", share);
+  on("share-short", shareShort);
   on("copy", async (text) => { await copy(text); say(t("share.text_copied")); });
+  on("body", showBody);
+  on("use-body", useBody);
   on("copy-body", async () => { await copy(JSON.stringify(body(), null, 2)); say(t("share.text_copied")); });
   on("copy-why", async () => { if (results.answer) await copy(whyMarkdown(results.answer, [chosen(results.answer)])); say(t("share.text_copied")); });
   on("presets", () => { presetWords = ""; openDialog("tool.presets", presetsInside); probePresets(); });
@@ -182,13 +195,12 @@ export function startShell() {
   on("history", () => showHistory());
   on("export", () => openDialog("tool.export", exportInside));
   on("export-as", async (kind) => { closeDialog(); await exportAs(kind); say(t("export.done")); });
-  on("shortcuts", () => openDialog("tool.shortcuts", keysInside));
-  on("keys-on", (_argument, _event, element) => localStorage.setItem("keys", element.checked ? "on" : "off"));
   on("check-log", () => { log = { answer: null, problem: null }; openDialog("log.title", logInside); });
   on("send-log", sendLog);
   on("focus", (id) => $(id)?.focus());
   on("axis", (key) => change((now) => { now.view.x = key; }));
   on("fixes", toggleFixes);
+  addEventListener("beforeprint", () => { $("permalink").textContent = location.href; });
   wirePickers();
   wireColumns();
   startHistory(say);
@@ -231,6 +243,8 @@ function wirePickers() {
 
 function wireColumns() {
   on("add-column", addColumn);
+  on("base-column", (index) => baseColumn(Number(index)));
+  on("look", look);
   on("drop-column", (index) => dropColumn(Number(index)));
   on("edit-column", (index) => openDialog("compare.edit", () => columnForm(Number(index))));
   on("save-column", (index) => { saveColumn(Number(index), $("dialog")); closeDialog(); });

@@ -5,8 +5,9 @@ import { boot } from "./boot.js";
 import { fieldOf, fieldsOf, typed } from "./fields.js";
 
 const MODES = ["inference", "training", "fine-tuning", "compare"];
-const VIEW_KEYS = ["view", "part", "x", "unit"];
-const LETTERS = ["b", "c", "d", "e", "f"];
+const VIEW_KEYS = ["view", "part", "x", "unit", "axis", "show", "over", "sort"];
+const LETTERS = [..."bcdefghijkl"]; // of the columns beside the base
+export const MOST_COLUMNS = LETTERS.length;
 const MODEL_KEYS = ["model_name", "model_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
   "num_key_value_heads", "head_dim", "intermediate_size", "vocab_size"];
 
@@ -160,7 +161,7 @@ export function query(now = state) {
   return `?${search}`.replaceAll("%2C", ",").replaceAll("%2F", "/");
 }
 
-const write = (value) => (Array.isArray(value) ? value.join(",") : String(value));
+const write = (value) => (Array.isArray(value) ? value.join(",") : String(value ?? ""));
 
 function writeAddress(push) {
   const address = query() + fragment;
@@ -198,7 +199,7 @@ function knownKeys(mode, calculates) {
 
 function columnAt(fresh, index, key, value, known) {
   while (fresh.columns.length <= index) fresh.columns.push({});
-  if (key) fresh.columns[index][key] = typed(known.get(key), value);
+  if (key) fresh.columns[index][key] = value === "" ? null : typed(known.get(key), value);
 }
 
 // A pasted configuration travels in the fragment, which no server sees.

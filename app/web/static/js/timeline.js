@@ -31,12 +31,12 @@ export function timelineFigure(answer, width) {
 }
 
 /** Phases with all memory of the GPU: what the answer's timeline follows, and the overhead around it. */
-function eventsOf(answer) {
+export function eventsOf(answer) {
   const overhead = answer?.memory_bytes.framework_overhead ?? 0;
   return answer?.timeline?.map((event) => ({ phase: event.phase, bytes: event.bytes + overhead }));
 }
 
-const phaseName = (phase) => t(`phase.${phase}`);
+export const phaseName = (phase) => t(`phase.${phase}`);
 
 function peakOf(answer) {
   const events = eventsOf(answer);
