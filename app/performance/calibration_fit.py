@@ -24,6 +24,13 @@ SPREAD: Final[Mapping[str, float]] = {
     "token_overhead": 0.6,
     "request_overhead": 1.0,
 }
+# Of training, whose classes of devices lie nearer to each other than the models of one source do.
+TRAINING_SPREAD: Final[Mapping[str, float]] = {
+    "memory_bandwidth": 0.06,
+    "compute": 0.1,
+    "network": 0.2,
+    "step_overhead": 0.25,
+}
 HUBER: Final = 1.5  # noises from which a figure pulls with no more force than there
 SILENT: Final = 0.97  # of the uncertainty before: more than that left, and a factor stays exactly 1
 IDENTIFIED: Final = 0.75  # more than that left, and a factor is said to be drawn to 1

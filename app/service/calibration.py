@@ -9,8 +9,8 @@ from ..memory.inference import estimate_inference
 from ..memory.training.estimate import estimate_training
 from ..messages import Message
 from ..performance import calibration_figures as figures_of
-from ..performance.calibration import NONE, OF_TRAINING, Calibration
-from ..performance.calibration_fit import SPREAD, Figure, Fit, fit, without
+from ..performance.calibration import NONE, Calibration
+from ..performance.calibration_fit import SPREAD, TRAINING_SPREAD, Figure, Fit, fit, without
 from .lookup import Lookup
 from .speed_questions import speed_question
 from .training_speed_question import training_speed_question
@@ -75,7 +75,7 @@ def calibrate(values: Values, lookup: Lookup) -> Calibrated:
             figures.append(figure)
     if problems:
         raise InvalidRequest(problems[0].message, problems)
-    spread = {name: wide for name, wide in SPREAD.items() if task == "inference" or name in OF_TRAINING}
+    spread = TRAINING_SPREAD if task == "training" else SPREAD
     found = fit(figures, spread)
     residuals = [*_residuals(figures, found, spread, len(runs)), *compared]
     return Calibrated(

@@ -20,7 +20,17 @@ from app.performance.calibration_figures import (
     of_serving,
     of_training,
 )
-from app.performance.calibration_fit import SPREAD, Figure, Fit, Predict, fit, inverse, solve, without
+from app.performance.calibration_fit import (
+    SPREAD,
+    TRAINING_SPREAD,
+    Figure,
+    Fit,
+    Predict,
+    fit,
+    inverse,
+    solve,
+    without,
+)
 from app.performance.corrections import corrected
 from app.performance.inference import estimate_performance
 from app.performance.roofline import Step
@@ -205,7 +215,7 @@ def test_training_is_found_again() -> None:
     for place, run in enumerate(runs):
         predict = of_training(run)("step_ms")
         figures.append(Figure("step_ms", place, predict(true), 0.002, predict))
-    found = fit(figures, {name: SPREAD[name] for name in OF_TRAINING})
+    found = fit(figures, TRAINING_SPREAD)
     assert max(errors(found, figures)) < 0.01
     for name in ("memory_bandwidth", "compute", "step_overhead"):
         assert getattr(found.factors, name) == pytest.approx(getattr(true, name), rel=0.1)
@@ -236,4 +246,5 @@ def test_small_systems_are_solved() -> None:
 
 def test_mechanisms_are_the_factors() -> None:
     assert {each.name for each in fields(Factors)} == set(MECHANISMS) == set(SPREAD)
+    assert set(TRAINING_SPREAD) == set(OF_TRAINING)
     assert asdict(NONE) == dict.fromkeys(MECHANISMS, 1.0)
