@@ -19,7 +19,7 @@ from .replies import dump
 Values = dict[str, Any]
 Handler = Callable[[Values], Response]
 
-LARGEST: Final = 64 * 1024  # [bytes] of a question with the heart of its answer
+LARGEST: Final = 32 * 1024  # [bytes] of a question with the heart of its answer
 
 
 def keep_history(app: Flask, settings: Settings, store: Store) -> None:

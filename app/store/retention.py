@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 DAY: Final = 86_400  # [s]
-MOST_HISTORY: Final = 200_000  # entries of all owners together
+MOST_HISTORY: Final = 100_000  # entries of all owners together
 
 
 class Retention(Struct, frozen=True):
