@@ -1,7 +1,7 @@
-"""Write the next migration from what changed in app/store/tables.py: `python scripts/new_migration.py "wider names"`.
+"""Write the next migration from what changed in app/store/tables.py: `python scripts/new_migration.py NAME`.
 
 Read what it wrote before committing it, and raise HEAD in app/store/current.py. A migration only adds: the
-version before goes on working on its tables while a newer one is rolled out; what is dropped waits one version.
+version before goes on working on its tables while a newer one is rolled out; what is dropped waits a version.
 """
 
 import re
