@@ -2,15 +2,28 @@
 
 import http.client
 import json
+import re
 import resource
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from test_api import ask
-from tests.servers import PATIENCE, Nginx, Replica, folder_for, nginx_running, replica_running, wait_until
+from tests.servers import (
+    PATIENCE,
+    Nginx,
+    Replica,
+    folder_for,
+    nginx_running,
+    program,
+    replica_running,
+    wait_until,
+)
+
+from .files import DEPLOY
 
 pytestmark = pytest.mark.servers
 BODY = {"model_name": "Qwen3-0.6B"}
@@ -88,6 +101,23 @@ def test_without_replicas_the_answer_says_so() -> None:
             status, headers, body = ask(front.url, "POST", "/api/memory/inference", BODY)
     answer = json.loads(body)
     assert (status, answer["code"], answer["request_id"]) == (502, "no_replica", headers["X-Request-ID"])
+
+
+def test_the_examples_in_its_comments_are_right() -> None:
+    """TLS in listen.conf, replicas of plain machines in upstream.conf."""
+    with folder_for("nginx") as folder:
+        subprocess.run(["/bin/sh", DEPLOY / "make-certificates.sh", folder / "tls"], check=True)
+        Nginx(folder, []).command()
+        for name in ("listen.conf", "upstream.conf"):
+            text = (DEPLOY / "nginx" / name).read_text()
+            example = "\n".join(re.findall(r"^#     (.*)$", text, re.MULTILINE))
+            example = example.replace("/run/secrets/tls.crt", str(folder / "tls" / "cert.pem"))
+            example = example.replace("/run/secrets/tls.key", str(folder / "tls" / "key.pem"))
+            assert example
+            (folder / name).write_text(example)
+        command = [program("nginx"), "-t", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_slow_bodies_reach_no_replica(front: Nginx) -> None:
