@@ -1,9 +1,9 @@
 """What a request's figures are for any factors, and what no device could beat."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from .calibration import NONE, Calibration, Factors
 from .calibration_fit import Predict
@@ -24,6 +24,7 @@ TIMES: Final = (*LATENCIES, "step_ms")
 NOISE: Final = {"ttft_ms": 0.2}
 NOISE_ELSE: Final = 0.1
 ROUNDED: Final = 1.27  # a smooth maximum is at most 2^(1/3) over the larger of its two
+SHARES: Final = ("experts", "unpacking", "state")  # of a rate that is reached
 NO_TIME: Final = 1e30  # bytes/s of a link that takes none
 
 
@@ -56,12 +57,13 @@ def _with(engine: Engine, change: Callable[[Rates], Rates]) -> Engine:
 
 
 def _ideal(rates: Rates) -> Rates:
+    whole: dict[str, Any] = {each.name: 1.0 for each in fields(Rates) if each.name in SHARES}
     size, wide, narrow = rates.peak_bandwidth, rates.peak_flops, rates.peak_narrow or rates.peak_flops
     return replace(
         rates, flops=wide, narrow_flops=max(wide, narrow), attention_flops=wide, bandwidth16=size,
-        bandwidth8=size, bandwidth4=size, cache_bandwidth=size, experts=1.0, link=NO_TIME, reduce=NO_TIME,
+        bandwidth8=size, bandwidth4=size, cache_bandwidth=size, link=NO_TIME, reduce=NO_TIME,
         repeated=0.0, serial=0.0, moving=0.0, message=0.0, short_prompt=0.0, layer=0.0, step=0.0,
-        sequence=0.0, stream=0.0, chunk=0.0, start=0.0,
+        sequence=0.0, stream=0.0, chunk=0.0, start=0.0, **whole,
     )  # fmt: skip
 
 
