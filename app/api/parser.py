@@ -44,7 +44,8 @@ class StrictParser(FlaskParser):
             @wraps(handler)
             def with_body(*args: Any, **kwargs: Any) -> Any:
                 try:
-                    values = argmap.load(self.load_json(request, argmap))
+                    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # once
+                    values = argmap.load(self.load_json(asked, argmap))
                 except ValidationError as error:
                     self.handle_error(error)
                 return handler(*args, values, **kwargs)
