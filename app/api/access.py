@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request
@@ -100,9 +100,17 @@ def requires(scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
             check(scope)
             return handler(*args, **kwargs)
 
-        return guarded
+        return _documented(guarded)
 
     return mark
+
+
+def _documented(handler: Callable[P, R]) -> Callable[P, R]:
+    """Say in /openapi.json that a token may be needed; on loopback none is."""
+    known: dict[str, Any] = getattr(handler, "_apidoc", {})
+    security: dict[str, Any] = {"security": [{"bearer": []}, {}]}
+    handler._apidoc = {**known, "manual_doc": {**known.get("manual_doc", {}), **security}}  # type: ignore[attr-defined]
+    return handler
 
 
 def writes(handler: Callable[P, R]) -> Callable[P, R]:

@@ -81,6 +81,7 @@ def openapi_options(version: str) -> dict[str, object]:
         "API_SPEC_OPTIONS": {
             "info": {"description": "GPU memory of large language models, from their config.json."},
             "servers": [{"url": "/"}],
+            "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
         },
     }
 

@@ -38,3 +38,21 @@ def test_every_operation_says_what_it_does(client: FlaskClient) -> None:
         for method, operation in methods.items():
             if method != "parameters":
                 assert operation.get("summary"), (method, path)
+
+
+def test_operations_that_may_need_a_token_say_so(client: FlaskClient) -> None:
+    published = client.get("/openapi.json").get_json()
+    assert published["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    secured = {
+        (method, path)
+        for path, methods in published["paths"].items()
+        for method, operation in methods.items()
+        if isinstance(operation, dict) and operation.get("security")
+    }
+    assert {
+        ("post", "/api/models"),
+        ("put", "/api/models/{name}"),
+        ("delete", "/api/models/{name}"),
+    } <= secured
+    assert {("get", "/api/config/settings"), ("post", "/api/shares")} <= secured
+    assert ("post", "/api/memory/inference") not in secured
