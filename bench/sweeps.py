@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from app.sweeps.grid import Axis, Grid
@@ -38,6 +39,8 @@ def rows() -> Iterator[Row]:
                 _per_point(_deep(calculation, count)),
                 LIMIT,
             )
+    load = Grid("performance_inference", {"request_rate": 1.0}, _deep("", 400).axes)
+    yield "sweep, a point under load, each read alone", _per_point(load), None
     yield "sweep, memory grown from 100,000 points to 1,000,000 [MB]", _growth(), 8.0
 
 
@@ -73,10 +76,14 @@ def _payloads(grid: Grid) -> Iterator[bytes]:
 
 
 def _growth() -> float:
-    """How much more memory a million points take at their height than the first hundred thousand [MB]."""
+    """How much more memory is resident at most later on than after the first hundred thousand points [MB]."""
     grid = _deep("performance_inference", 1_000_000)
-    early = 0
-    for index, _payload in enumerate(_payloads(grid)):
-        if index == parts(grid) // 10:
-            early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - early) / 1024
+    found = [_resident() for _payload in _payloads(grid)]
+    tenth = len(found) // 10
+    return (max(found[tenth:]) - max(found[:tenth])) / 1e6
+
+
+def _resident() -> int:
+    """Memory of this process [bytes]."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
