@@ -11,7 +11,7 @@ import { timelines } from "./timelines.js";
 import { bytes, signed } from "./format.js";
 import { MARKS, PARTS, stateOf, total } from "./parts.js";
 import { MOST_COLUMNS, change, fieldMode, state, unit } from "./state.js";
-import { has, t } from "./words.js";
+import { t } from "./words.js";
 
 export const LETTERS = "ABCDEFGHIJKL";
 const MOST_BARS = 6;
@@ -105,7 +105,7 @@ function listed(answers, order, base) {
     }))));
 }
 
-const nameOf = (key) => (has(`field.${key}`) ? t(`field.${key}`) : key);
+const nameOf = (key) => labelOf(fieldOf(fieldMode(), key) ?? { key });
 
 /** The form that says what a column changes. */
 export function columnForm(index) {

@@ -43,7 +43,7 @@ function grid(answer, width, caption, { tensor, stages, replicas, experts }) {
   const shown = Math.min(packs, 8);
   const across = Math.min(tensor, Math.max(1, Math.floor((width - 24) / (SIDE + GAP)), 1), 8);
   const rowsOfStage = Math.ceil(tensor / across);
-  const packHeight = stages * (rowsOfStage * (SIDE + GAP) + 22) + 14;
+  const packHeight = stages * (rowsOfStage * (SIDE + GAP) + (stages > 1 ? 22 : 0)) + 14;
   const packWidth = across * (SIDE + GAP) + GAP;
   const perRow = Math.max(1, Math.floor(width / (packWidth + 18)));
   const packRows = Math.ceil(shown / perRow);

@@ -25,7 +25,7 @@ export function verdict(width) {
   const { answer, failure } = results;
   if (state.mode === "compare" && results.comparison) return compareVerdict();
   if (!answer && failure) {
-    return h("section", { class: "verdict unknown", id: "verdict" }, h("h1", {}, failure.status ? failure.body.error : t("verdict.no_service")), stale());
+    return h("section", { class: "verdict unknown", id: "verdict" }, h("h1", {}, failure.status ? failure.body.error : t("verdict.no_service")), again(failure));
   }
   const now = stateOf(answer);
   return h("section", { class: `verdict ${now}`, id: "verdict" },
@@ -68,13 +68,17 @@ function largest(answer) {
 
 /** Why the answer shown is not the one asked for, if it is not. */
 function stale() {
-  const { failure, saved, at, retry } = results;
+  const { failure, saved, at } = results;
   if (!failure && !saved) return null;
   const when = saved ? t("stale.saved", { at: new Date(saved).toLocaleString() }) : at ? t("stale.as_of", { at: at.toLocaleTimeString() }) : "";
   const reason = failure ? (failure.status ? failure.body.error : t(navigator.onLine ? "stale.unreachable" : "stale.offline")) : "";
-  return h("p", { class: "stale", role: "alert" }, `${when} ${reason} `,
-    failure?.body?.request_id ? h("small", { class: "muted mono" }, ` ${failure.body.request_id} `) : null,
-    retry && h("button", { type: "button", class: "btn small", "data-act": "retry" }, t("stale.try_now")));
+  return h("p", { class: "stale", role: "alert" }, `${when} ${reason} `, again(failure));
+}
+
+/** What to name when asking for help, and the way to ask again at once. */
+function again(failure) {
+  return [failure?.body?.request_id ? h("small", { class: "muted mono" }, ` ${failure.body.request_id} `) : null,
+    results.retry && h("button", { type: "button", class: "btn small", "data-act": "retry" }, t("stale.try_now"))];
 }
 
 /** What the API wants known: the first in sight, all of them behind it. */

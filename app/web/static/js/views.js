@@ -29,7 +29,7 @@ export function views(answer, width) {
       type: "button", role: "tab", id: `tab-${key}`, "aria-selected": String(key === open), "aria-controls": "view", tabindex: key === open ? 0 : -1,
       "data-act": "view", "data-arg": key,
     }, t(`view.${key}`)))),
-    h("div", { role: "tabpanel", id: "view", "aria-labelledby": `tab-${open}`, "data-key": open }, answer || ["health", "gpus"].includes(open) ? DRAW[open](answer, width) : h("p", { class: "empty" }, t("verdict.choose_model"))));
+    h("div", { role: "tabpanel", id: "view", "aria-labelledby": `tab-${open}`, "data-key": open }, answer || ["health", "gpus"].includes(open) ? DRAW[open](answer, width) : results.failure ? null : h("p", { class: "empty" }, t("verdict.choose_model"))));
 }
 
 /** Ask for what the open view shows. */
