@@ -6,8 +6,9 @@ the array form because a setting whose largest point reaches 2^53 bytes is read 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
+from ..errors import DomainError
 from ..lanes import choose, most
 from ..memory.estimate import Estimate, Rank
 from ..memory.inference import TOTAL, estimate_inference, ranks_of
@@ -18,6 +19,7 @@ from ..service.lookup import Lookup
 from ..service.questions import inference_question, tokens_of, training_question
 
 Values = Mapping[str, Any]
+T = TypeVar("T")
 Columns = dict[str, Any]  # by name: one value for all points, or a list or array with one for each
 Kind = Literal["integer", "number", "text", "boolean"]
 
@@ -96,10 +98,10 @@ def memory_point(values: Values, lookup: Lookup) -> Columns:
 
 
 def memory_lanes(values: Values, lanes: Values, lookup: Lookup) -> Columns | None:
-    """The same of many lanes; None where the largest one's integers would not be exact."""
-    request = cast(InferenceRequest, inference_question({**values, **_first(lanes)}, lookup).request)
-    deployment = deploy(request)
-    deployment.check()
+    """The same of many lanes; None where they have to be read one by one."""
+    deployment = _of_all(values, lanes, lambda point: _deployed(point, lookup))
+    if deployment is None:
+        return None
     asked = {**values, **lanes}
     columns = _held(deployment, asked.get("batch_size", 1), tokens_of(asked))
     return columns and {"num_gpus": deployment.layout.gpus, **columns}
@@ -135,10 +137,11 @@ def speed_lanes(values: Values, lanes: Values, lookup: Lookup) -> Columns | None
 
     if any(values.get(name) for name in ("request_rate", "concurrency", "length_cv")):
         return None
-    request = speed_question({**values, **_first(lanes)}, lookup).request
+    first = _of_all(values, lanes, lambda point: set_up(speed_question(point, lookup).request))
+    if first is None:
+        return None
     asked = {**values, **lanes}
     read, written = lengths_of(asked)
-    first = set_up(request)
     batch = asked.get("batch_size", 1)
     memory = _held(first.deployment, batch, read + written)
     if memory is None:
@@ -146,7 +149,7 @@ def speed_lanes(values: Values, lanes: Values, lookup: Lookup) -> Columns | None
     setup = at(first, batch, read, written)
     flow = together(setup)
     figures = figures_of(flow, setup.request)
-    cost = per_million(price_of(request), setup.gpus, figures["throughput_tokens_per_sec"])
+    cost = per_million(price_of(first.request), setup.gpus, figures["throughput_tokens_per_sec"])
     return {
         "num_gpus": setup.gpus,
         **{name: figures[name] for name in _SPEED if name in figures},
@@ -211,8 +214,33 @@ def _of_load(saturation: float | None, percentiles: Mapping[str, Mapping[str, fl
     return {"saturation": saturation, **{name: tails[name] for name in _LOAD if name in tails}}
 
 
-def _first(lanes: Values) -> dict[str, int]:
-    return {name: int(array[0]) for name, array in lanes.items()}
+def _deployed(point: Values, lookup: Lookup) -> Deployment:
+    deployment = deploy(cast(InferenceRequest, inference_question(point, lookup).request))
+    deployment.check()
+    return deployment
+
+
+def _of_all(values: Values, lanes: Values, ask: Callable[[Values], T]) -> T | None:
+    """What is set up for every lane: that of the shortest, which has what any of them could be refused for.
+
+    None where some lanes are refused and others not, or not in the same words; else raises `DomainError`.
+    """
+    import numpy as np
+
+    length = np.broadcast_to(tokens_of({**values, **lanes}), next(iter(lanes.values())).shape)
+    try:
+        return ask({**values, **_lane(lanes, int(np.argmin(length)))})
+    except DomainError as error:
+        try:
+            ask({**values, **_lane(lanes, int(np.argmax(length)))})
+        except DomainError as other:
+            if other.message == error.message:
+                raise
+        return None
+
+
+def _lane(lanes: Values, place: int) -> dict[str, int]:
+    return {name: int(array[place]) for name, array in lanes.items()}
 
 
 def _held(deployment: Deployment, batch: Any, length: Any) -> Columns | None:

@@ -59,8 +59,10 @@ def _same(calculation: str, values: Mapping[str, Any], some: slice = slice(None)
     try:
         found = FORMS[calculation].lanes(values, lanes, _lookup())  # type: ignore[misc]
     except DomainError as error:
-        with pytest.raises(type(error)):
-            FORMS[calculation].point({**values, **_point(lanes, 0)}, _lookup())
+        for lane in range(len(lanes["batch_size"])):
+            with pytest.raises(type(error)) as alone:
+                FORMS[calculation].point({**values, **_point(lanes, lane)}, _lookup())
+            assert alone.value.message == error.message
         return 0
     assert found is not None, values
     count = len(lanes["batch_size"])
@@ -148,6 +150,26 @@ def test_settings_that_change_the_formulas(model: str, more: Mapping[str, Any]) 
         if name not in ("prefix_hit_rate", "expert_skew", "tpot_definition")
     }
     assert _same("memory_inference", of_memory, some)
+
+
+@pytest.mark.parametrize("backend", ("vllm", "tgi", "transformers"))
+@pytest.mark.parametrize(
+    "more",
+    ({"shared_prefix_length": 100}, {"images": {"count": 2, "width": 640, "height": 480}}),
+    ids=("prefix", "images"),
+)
+def test_fields_that_need_some_length(more: Mapping[str, Any], backend: str) -> None:
+    values = {"model_name": "gemma-3-27b-it", "gpu": "H100", "backend": backend, **more}
+    long = {"batch_size": np.array([1, 64, 3, 9]), "sequence_length": np.array([600, 4096, 100_000, 700])}
+    found = FORMS["memory_inference"].lanes(values, long, _lookup())  # type: ignore[misc]
+    assert found is not None
+    for lane in range(4):
+        point = FORMS["memory_inference"].point({**values, **_point(long, lane)}, _lookup())
+        assert {name: _each(column, 4)[lane] for name, column in found.items()} == pytest.approx(
+            point, rel=1e-12
+        )
+    short = {**long, "sequence_length": np.array([600, 20, 100_000, 700])}
+    assert FORMS["memory_inference"].lanes(values, short, _lookup()) is None  # type: ignore[misc]
 
 
 def test_without_a_device_nothing_is_said_of_fitting() -> None:
