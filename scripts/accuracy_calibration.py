@@ -75,14 +75,12 @@ def tables(cases: Sequence[Case], quick: bool) -> Mapping[str, Coefficients]:
     current = Coefficients.current()
     if quick:
         return dict.fromkeys(names, current)
-    from fit_speed import keys_of, without
+    from fit_speed import fit as fit_speeds
+    from fit_speed import without
 
-    whole = {key: current.get(key) for case in cases for key in keys_of(case) if current.get(key) > 0}
     found = {}
-    for name in names:
-        held = [case for case in cases if f"{case.group} on {case.gpu}" == name]
-        inside = [case for case in cases if f"{case.group} on {case.gpu}" != name]
-        found[name] = without(held, inside, whole)
+    for name, held, table in without(fit_speeds(cases, 0), lambda case: f"{case.group} on {case.gpu}"):
+        found[name] = table
         print(f"  without {name}: {len(held)} rows", flush=True)
     return found
 

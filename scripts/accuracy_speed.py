@@ -7,8 +7,9 @@ the 90% bands into `app/performance/coefficients.json`: quantiles of the errors 
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from math import exp, log, sqrt
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,12 +18,15 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from speed_cases import Case, Coefficients, predicted, read_cases  # noqa: E402
 
 from app.accuracy.summary import SPEED_RESULTS, quantile  # noqa: E402
-from app.performance.bands import FLOOD  # noqa: E402
+from app.performance.bands import Regime, load_of  # noqa: E402
 from app.performance.coefficients import FILE  # noqa: E402
 
 HELD_OUT = ROOT / "validation" / "accuracy_speed.json"
-LOW, HIGH = 0.03, 0.97  # a little outside 5 and 95%: sources differ more than the rows of one
-FEWEST = 10  # rows that a band of its own needs
+HELD = 0.9  # of the rows that a band should hold
+FEWEST = 3  # sources and devices that a band of its own needs
+MANY = 15  # sources and devices from which a quantile can be told
+# Of Student's distribution, by its degrees of freedom.
+T_95 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81, 1.80, 1.78, 1.77)
 RATES = (
     "throughput_tokens_per_sec",
     "output_tokens_per_sec",
@@ -42,20 +46,18 @@ GOALS: Mapping[str, tuple[float, float | None]] = {
 
 def figure(case: Case) -> str:
     """What is measured, and under which load."""
-    request = case.setup.request
-    flooded = (request.concurrency or 0) >= FLOOD
+    load = regime(case, True).load
     if case.llama:
         return "llama.cpp " + ("prompt" if case.metric == "prompt_tokens_per_sec" else "generation")
     if case.metric == "ttft_ms":
-        return "time to first token"
+        return "time to first token" + (", flooded" if load == "flooded" else "")
     if case.metric in ("tpot_ms", "itl_ms", "tpot_ms_all_tokens"):
-        return "time per token, flooded" if flooded else "time per token"
+        return "time per token" + (", flooded" if load == "flooded" else "")
     if case.metric == "e2e_latency_ms":
-        return "end-to-end latency"
-    if flooded:
+        return "end-to-end latency" + (", flooded" if load == "flooded" else "")
+    if load == "flooded":
         return "throughput, flooded"
-    loaded = request.request_rate is not None or request.concurrency is not None
-    return "throughput under load" if loaded else "static throughput"
+    return "throughput under load" if load == "served" else "static throughput"
 
 
 def kind(case: Case) -> str:
@@ -65,50 +67,105 @@ def kind(case: Case) -> str:
     return "experts" if any(w.experts for s in case.setup.engine.stages for w in s.works) else "dense"
 
 
-def band_name(case: Case) -> str:
+def regime(case: Case, known: bool) -> Regime:
+    """Which band a row takes, where rows of its runtime and class of device were left in the fit or not."""
+    request = case.setup.request
+    batch = request.request_rate is None and request.concurrency is None
+    return Regime(load_of(batch, request.concurrency), kind(case), known)
+
+
+def band_figure(case: Case) -> str:
     """The figure of an answer that a row speaks of."""
     if case.metric in ("ttft_ms", "prompt_tokens_per_sec"):
         return "ttft_ms"
-    if (case.setup.request.concurrency or 0) >= FLOOD:
-        return "flooded throughput" if case.metric in RATES else "flooded latency"
-    return "throughput" if case.metric in RATES and not case.llama else "latency"
+    if case.metric in RATES and not case.llama:
+        return "throughput_tokens_per_sec"
+    return "tpot_ms"
 
 
 def excess(case: Case, value: float) -> float:
     """Measured over predicted, of a rate where the figure is one, else of a time."""
     ratio = case.measured / value
-    return 1 / ratio if case.metric in RATES and "throughput" not in band_name(case) else ratio
+    return 1 / ratio if case.metric in RATES and "throughput" not in band_figure(case) else ratio
 
 
-def bands_of(cases: Sequence[Case], answers: Mapping[str, float]) -> dict[str, list[float]]:
-    """The 90% band by figure and kind, and by figure alone."""
-    found: dict[str, list[float]] = {}
+def group(case: Case) -> str:
+    """What was left out together."""
+    return f"{case.group} on {case.gpu}"
+
+
+def left(cases: Sequence[Case]) -> dict[str, bool]:
+    """Whether each row's runtime, front and class of device had other rows when its group was left out."""
+    parts: dict[tuple[str, str], set[str]] = {}
     for case in cases:
-        ratio = excess(case, answers[case.id])
-        own = f"{band_name(case)}/{kind(case)}"
-        for key in (own,) if case.llama else (own, band_name(case)):
-            found.setdefault(key, []).append(ratio)
+        for part in parts_of(case):
+            parts.setdefault(part, set()).add(group(case))
+    return {case.id: all(len(parts[part]) > 1 for part in parts_of(case)) for case in cases}
+
+
+def parts_of(case: Case) -> list[tuple[str, str]]:
+    """The tables and rows of coefficients that a row rests on."""
+    if case.llama:
+        return [("llama", case.device)]
+    return [("device", case.device), ("runtime", case.runtime)] + [("front", case.server)] * bool(case.server)
+
+
+def bands_of(
+    cases: Sequence[Case], answers: Mapping[str, float], known: Mapping[str, bool]
+) -> dict[str, list[float]]:
+    """The 90% band by regime, and by what regimes have in common.
+
+    Sources differ more than the rows of one, so each weighs the same: what has to be held is nine of ten rows
+    of a source that was not seen.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for case in cases:
+        distance = abs(log(excess(case, answers[case.id])))
+        for key in regime(case, known[case.id]).keys(band_figure(case)):
+            if not (case.llama and "llama.cpp" not in key):
+                found.setdefault(key, {}).setdefault(group(case), []).append(distance)
     return {
-        key: [round(quantile(ratios, LOW), 3), round(quantile(ratios, HIGH), 3)]
-        for key, ratios in sorted(found.items())
-        if len(ratios) >= FEWEST or "/" not in key
+        key: [round(exp(-wide), 3), round(exp(wide), 3)]
+        for key, groups in sorted(found.items())
+        if len(groups) >= FEWEST or key.count("/") < 2
+        for wide in [width(list(groups.values()))]
     }
 
 
-def held(case: Case, bands: Mapping[str, Sequence[float]], value: float) -> bool:
+def width(groups: Sequence[Sequence[float]]) -> float:
+    """The distance that should hold 90% of a further group's rows, where each group weighs the same.
+
+    Of many groups a quantile, one group more than seen in view; of a few the spread of a normal variable
+    whose standard deviation is known from so few.
+    """
+    if len(groups) < MANY:
+        spread = sqrt(mean(mean(value * value for value in values) for values in groups))
+        return T_95[max(0, len(groups) - 2)] * spread
+    share = min(1.0, HELD * (1 + 1 / len(groups)))
+    ordered = sorted((value, 1 / len(values)) for values in groups for value in values)
+    needed, seen = share * len(groups), 0.0
+    for value, weight in ordered:
+        seen += weight
+        if seen >= needed - 1e-9:
+            return value
+    return ordered[-1][0]
+
+
+def held(case: Case, bands: Mapping[str, Sequence[float]], value: float, known: bool) -> bool:
     """Whether the band holds a row."""
-    low, high = bands.get(f"{band_name(case)}/{kind(case)}") or bands[band_name(case)]
+    keys = regime(case, known).keys(band_figure(case))
+    low, high = next(bands[key] for key in keys if key in bands)
     return low <= excess(case, value) <= high
 
 
 def coverage(cases: Sequence[Case], answers: Mapping[str, float]) -> dict[str, bool]:
     """Whether each row is held by the band that its own source and device did not make."""
-    inside = {}
-    for name in {(case.group, case.gpu) for case in cases}:
-        bands = bands_of([case for case in cases if (case.group, case.gpu) != name], answers)
+    known, inside = left(cases), {}
+    for name in {group(case) for case in cases}:
+        bands = bands_of([case for case in cases if group(case) != name], answers, known)
         for case in cases:
-            if (case.group, case.gpu) == name:
-                inside[case.id] = held(case, bands, answers[case.id])
+            if group(case) == name:
+                inside[case.id] = held(case, bands, answers[case.id], known[case.id])
     return inside
 
 
@@ -131,7 +188,7 @@ def line(rows: Sequence[Case], answers: Mapping[str, float], inside: Mapping[str
     sizes = [abs(error) for error in errors]
     return {
         "rows": len(rows),
-        "groups": len({(case.group, case.gpu) for case in rows}),
+        "groups": len({group(case) for case in rows}),
         "median": round(median(sizes), 4),
         "p90": round(quantile(sizes, 0.9), 4),
         "bias": round(median(errors), 4),
@@ -161,7 +218,8 @@ def main() -> int:
     known = json.loads(HELD_OUT.read_text(encoding="utf-8"))["left_out"]
     unseen = [case for case in cases if case.id in known]
     inside = coverage(unseen, known)
-    in_band = {case.id: held(case, bands_of(unseen, known), now[case.id]) for case in cases}
+    bands = bands_of(unseen, known, left(unseen))
+    in_band = {case.id: held(case, bands, now[case.id], True) for case in cases}
     keys: dict[str, Callable[[Case], str]] = {
         "": lambda case: "",
         " by GPU": lambda case: case.gpu,
@@ -179,7 +237,7 @@ def main() -> int:
     print(f"\nbands hold {found['coverage']:.1%} of the rows left out; excluded: {found['excluded']}")
     SPEED_RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     data = json.loads(FILE.read_text(encoding="utf-8"))
-    data["bands"] = bands_of(unseen, known)
+    data["bands"] = bands
     FILE.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
 

@@ -2,20 +2,23 @@
 
     python scripts/import_performance.py published.jsonl
 
-Each line read has `id, kind, model, what, value, unit, conditions, source, confidence`. Rows that cannot be
-asked (a device or model that is not known, conditions not stated) are left out; rows that must not be fitted
-or compared carry `excluded` with the reason.
+Each line read has `id, kind, model, what, value, unit, conditions, quote, source, confidence`. Rows that
+cannot be asked (a device or model that is not known, conditions not stated) are left out; rows that must not
+be fitted or compared carry `excluded` with the reason. Tables of `validation/performance_tables.json` (as
+printed by their sources) follow; without a file to read, only they are made anew.
 """
 
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "validation" / "performance.jsonl"
+TABLES = ROOT / "validation" / "performance_tables.json"
 Row = Mapping[str, Any]
 
 GPUS: Mapping[str, Any] = {
@@ -107,12 +110,15 @@ FORMATS = {"FP8": "fp8", "fp8": "fp8", "FP16": "none", "F16": "none", "Q4_K_M": 
 
 def main() -> int:
     """Read, turn into requests, write."""
-    found = []
-    for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if row["kind"] == "inference" and (made := turned(row)) is not None:
-            found.append(made)
-    found = [per_token(row) for row in found]
+    if len(sys.argv) > 1:
+        lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
+        read = [row for row in map(json.loads, lines) if row["kind"] == "inference"]
+        found = [per_token(made) for row in read if (made := turned(row)) is not None]
+    else:
+        known = map(json.loads, OUT.read_text(encoding="utf-8").splitlines())
+        found = [row for row in known if "table" not in row["conditions"]]
+    for table in json.loads(TABLES.read_text(encoding="utf-8")):
+        found += [per_token(row) for row in MADE_OF[table["kind"]](table)]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
     OUT.write_text(text, encoding="utf-8")
     print(f"{len(found)} rows, {sum('excluded' not in row for row in found)} of them usable")
@@ -144,7 +150,7 @@ def turned(row: Row) -> dict[str, Any] | None:
         "confidence": row["confidence"],
         "source": row["source"],
     }
-    if reason := excluded(source, row, request):
+    if reason := excluded(source, row, request, metric):
         result["excluded"] = reason
     return result
 
@@ -238,12 +244,18 @@ def gpustack(row: Row) -> Made | None:
     metrics = {"output_tokens_per_s": "output_tokens_per_sec", "ttft_ms": "ttft_ms", "tpot_ms": "tpot_ms"}
     if backend is None or row["what"] not in metrics or c.get("speculative"):
         return None
+    metric, value = metrics[row["what"]], row["value"]
+    if metric == "tpot_ms" and (latency := re.search(r"Mean Latency\(s\): ([\d.]+)", row["quote"])):
+        # The tool of these pages prints latency over all tokens as time per token, and where several tokens
+        # come in one message it prints nothing of use: the latency itself is what was measured.
+        metric, value = "e2e_latency_ms", 1e3 * float(latency.group(1))
     if c["osl"] < 8 or c.get("dp") or c.get("ep"):
         return None
     version = re.search(rf"{re.escape(c['runtime'])}:? v?([\d.]+)", c["version"])
     stated = version.group(1) if version and backend != "tensorrt-llm" else None
     more: dict[str, Any] = {"backend": backend, "backend_version": stated}
-    rate = float(c["request_rate"])
+    swept = re.search(r"> Rate (\d+)$", c["section"])
+    rate = float(swept.group(1) if swept else c["request_rate"])
     if rate <= FLOOD:
         more["request_rate"] = rate
     elif isinstance(c["concurrency"], int):
@@ -255,11 +267,11 @@ def gpustack(row: Row) -> Made | None:
         more["length_cv"] = 1.0
     if FORMATS.get(c["quantization"]) not in (None, "none"):
         more["quantization"] = FORMATS[c["quantization"]]
-    return sized(c, **more), metrics[row["what"]], row["value"]
+    return sized(c, **more), metric, value
 
 
 def sim2real(row: Row) -> Made | None:
-    """vLLM at a rate of one stage; the version is not stated."""
+    """vLLM at a rate of one stage; version and sequences as the design document of the source states them."""
     c = row["conditions"]
     rate = c["request_rate"]
     if isinstance(rate, str):
@@ -270,7 +282,8 @@ def sim2real(row: Row) -> Made | None:
     request = sized(
         c,
         backend="vllm",
-        backend_version="0.11",
+        backend_version="0.15.1",
+        max_num_seqs=128,
         request_rate=float(rate),
         max_num_batched_tokens=c["max_num_batched_tokens"],
         length_cv=1.0,
@@ -323,10 +336,11 @@ SOURCES = {
 }
 
 
-def excluded(source: str, row: Row, request: Row) -> str | None:
+def excluded(source: str, row: Row, request: Row, metric: str) -> str | None:
     """Why a row must not be fitted or compared."""
     c = row["conditions"]
-    if row["confidence"] == "low":
+    # What is ambiguous of these pages is time per token; the latency beside it is not.
+    if row["confidence"] == "low" and not (source == "gpustack" and metric == "e2e_latency_ms"):
         return "the source is ambiguous"
     if source == "argonne":
         return _excluded_argonne(row, request)
@@ -345,6 +359,8 @@ def excluded(source: str, row: Row, request: Row) -> str | None:
         "Mixtral" in row["model"] or "Qwen3-14B" in row["model"] or "Scout" in row["model"]
     ):
         return "rates come from a design table and disagree with the latencies"
+    if source == "sim2real" and metric == "ttft_ms":
+        return "every prompt begins with a cached system prompt whose length is not stated"
     return None
 
 
@@ -365,14 +381,81 @@ def _excluded_argonne(row: Row, request: Row) -> str | None:
 
 
 def _excluded_gpustack(row: Row) -> str | None:
-    model, what = row["model"], row["what"]
-    if "Qwen3.5-9B" in model and what == "tpot_ms" and row["value"] < 1.2:
-        return "less than the weights take to read: drafted tokens, or wrong"
+    model, what, c = row["model"], row["what"], row["conditions"]
     if "GLM-5.2" in model:
         return "weights partly offloaded"
-    if what == "ttft_ms" and float(row["conditions"]["request_rate"]) > FLOOD:
+    few = isinstance(c["concurrency"], int) and c["concurrency"] < FLOOD
+    if what == "ttft_ms" and float(c["request_rate"]) > FLOOD and not few:
         return "waiting, not reading: requests came as fast as they could"
+    middle = re.search(r"Median TTFT \(ms\): ([\d.]+)", row["quote"])
+    if what == "ttft_ms" and middle and row["value"] > 3 * float(middle.group(1)):
+        return "one request waited for a compilation: the mean is many times the median"
+    if c["isl"] == 32000 and float(c["request_rate"]) == 1:
+        return "requests came evenly: nobody waited at nine tenths of what can be sustained"
     return None
+
+
+def of_table(table: Row, place: str, request: Row, metric: str, value: float) -> dict[str, Any]:
+    """One cell of a table."""
+    layout = {"backend": table["backend"], "backend_version": table["version"]}
+    note = {"note": table["note"]} if "note" in table else {}
+    return {
+        "id": f"{table['group']}-{table['model']}-{place}".lower().replace(" ", "-"),
+        "group": table["group"],
+        "model": table["model"],
+        "metric": metric,
+        "measured": value,
+        "request": {"model_name": table["model"], **layout, **request},
+        "conditions": {"table": table["kind"], **note},
+        "confidence": "high",
+        "source": table["source"],
+    }
+
+
+def all_at_once(table: Row) -> Iterator[dict[str, Any]]:
+    """So many requests at once: output tokens/s by lengths (rows) and by device and layout (columns)."""
+    for lengths, cells in table["rows"].items():
+        read, written = map(int, lengths.split("/"))
+        for column, cell in zip(table["columns"], cells, strict=True):
+            asked = column["request"]
+            gpus = prod(asked.get(f"{name}_parallel", 1) for name in ("tensor", "pipeline", "data"))
+            batch = table["requests"][lengths]
+            request = {**asked, "input_length": read, "output_length": written, "batch_size": batch}
+            value = cell and cell * (gpus if table["per_gpu"] else 1)
+            place = f"{asked['gpu']}-{column['printed'].split(' ', 1)[1]}-{lengths}"
+            if value:
+                made = of_table(table, place, request, "output_tokens_per_sec", value)
+                ambiguous = "ambiguous" in table and gpus > 1
+                yield {**made, "excluded": table["ambiguous"]} if ambiguous else made
+
+
+def closed_loop(table: Row) -> Iterator[dict[str, Any]]:
+    """So many requests in flight: time to the first token, gaps, throughput."""
+    for cells in table["rows"]:
+        request = {**table["request"], "concurrency": cells["concurrency"]}
+        if "num_requests" in cells:
+            request["num_requests"] = cells["num_requests"]
+        lengths = f"{request['input_length']}/{request['output_length']}"
+        for name, metric in (
+            ("ttft_ms", "ttft_ms"),
+            ("gap_ms", table["gap"]),
+            ("output_tokens_per_sec", "output_tokens_per_sec"),
+        ):
+            place = f"{request['gpu']}-{lengths}-c{cells['concurrency']}-{metric}"
+            made = of_table(table, place, request, metric, cells[name])
+            yield {**made, "excluded": cells["unfit"]} if metric == "ttft_ms" and "unfit" in cells else made
+
+
+def one_batch(table: Row) -> Iterator[dict[str, Any]]:
+    """One batch that starts together: its latency."""
+    for cells in table["rows"]:
+        request = {**table["request"], "input_length": cells["input_length"]}
+        request["batch_size"] = cells["batch_size"]
+        place = f"{cells['input_length']}-b{cells['batch_size']}"
+        yield of_table(table, place, request, "e2e_latency_ms", cells["e2e_latency_ms"])
+
+
+MADE_OF = {"all at once": all_at_once, "closed loop": closed_loop, "one batch": one_batch}
 
 
 def per_token(row: dict[str, Any]) -> dict[str, Any]:

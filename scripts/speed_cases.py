@@ -37,7 +37,7 @@ FILE = ROOT / "validation" / "performance.jsonl"
 PRIORS = ROOT / "validation" / "performance_priors.json"
 # Runtimes that are measured but not offered: their memory is reckoned as that of another.
 STANDS_FOR = {"deepspeed-mii": "vllm"}
-SATURATED = 0.9
+SATURATED = 0.85  # above it a few percent of a rate move latencies by as much as one likes
 Key = tuple[str, str, str]
 
 
@@ -72,7 +72,7 @@ class Coefficients:
         self.row(key[0], key[1])[key[2]] = value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One measurement: the request set up, what it is predicted with, and the measured value."""
 
@@ -85,6 +85,7 @@ class Case:
     device: str
     runtime: str
     llama: bool
+    server: str  # the network front; empty where the engine was called as a library
     metric: str
     measured: float
     setup: Setup
@@ -122,20 +123,21 @@ def case_of(row: Mapping[str, Any], lookup: Lookup) -> Case:
     assert gpu is not None
     excluded = row.get("excluded", "") or ("" if setup.fits else "does not fit by our own reckoning")
     llama = backend == "llama.cpp"
+    server = ""
     platform = "rocm" if gpu.vendor.upper() == "AMD" else "cuda"
     ask = shape = None
     if llama:
         shape = setup.shape
         device, runtime = llama_class(gpu), "llama.cpp"
     else:
-        ask = setup.ask
-        device, runtime = device_class(gpu), str(runtime_row(backend, version, platform)["name"])
-        device = device_row(device, runtime_row(backend, version, platform))
+        ask, own = setup.ask, runtime_row(backend, version, platform)
+        device, runtime = device_row(device_class(gpu), own), str(own["name"])
+        server = str(own["server"]) if ask is not None and ask.served else ""
     name = gpu.name if gpu.name != "custom" else str(row["conditions"]["gpu"])
     excluded = excluded or beyond(setup)
     return Case(
         row["id"], row["group"], row["source"], request.serving.model.name,
-        architecture_kind(request.serving.model.architecture), name, device, runtime, llama,
+        architecture_kind(request.serving.model.architecture), name, device, runtime, llama, server,
         row["metric"], row["measured"], setup, ask, shape, excluded,
     )  # fmt: skip
 
@@ -154,7 +156,9 @@ def rates_for(case: Case, table: Coefficients) -> Rates:
     if case.shape is not None:
         return assemble_llama(gpu, case.shape, table.row("llama_cpp", case.device))
     assert case.ask is not None
-    return assemble(gpu, case.ask, table.row("devices", case.device), table.row("runtimes", case.runtime))
+    runtime = table.row("runtimes", case.runtime)
+    server = table.row("servers", runtime["server"])
+    return assemble(gpu, case.ask, table.row("devices", case.device), runtime, server)
 
 
 def predicted(case: Case, table: Coefficients) -> float:

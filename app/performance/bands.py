@@ -1,19 +1,18 @@
 """How far measured runs lie from the answer: the 90% band of each figure.
 
-Widths are quantiles of the errors on measurements whose device and source were left out of the fit
-(`scripts/accuracy_speed.py`), by figure and kind of model; what rests on a class's or a family's row
-instead of its own is widened by what was seen of runtimes that had none (30 to 60%).
+Widths come from measurements whose source and device were left out of the fit (`scripts/accuracy_speed.py`),
+by figure, by how requests came, by kind of model, and by whether other measurements of the same runtime and
+the same class of device were left: what rests on a neighbour's row instead of its own is as wide as such
+answers were off.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from .coefficients import Basis, coefficients
 from .estimate import LATENCIES, RATES
 
-UNSEEN_RUNTIME: Final = 1.4
-UNSEEN_DEVICE: Final = 1.25
 FLOOD: Final = 100  # requests at once from which a short run never settles: bands of their own
 NEAR_SATURATION: Final = 0.9  # above it latencies have no upper bound that could be told
 UNBOUNDED: Final = 10.0
@@ -27,22 +26,51 @@ class Offered:
     sustainable: float
 
 
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """What bands are told apart by.
+
+    `load`: batch (requests that start together), served (a stream or a closed loop) or flooded (a loop of so
+    many that it never settles). `kind`: dense, experts or llama.cpp. `known`: rows of the runtime and of the
+    device's class moved the coefficients.
+    """
+
+    load: str
+    kind: str
+    known: bool
+
+    def keys(self, figure: str) -> Iterator[str]:
+        """Names of bands that a figure takes, the closest first."""
+        family = figure if figure == "ttft_ms" else "latency" if figure in LATENCIES else "throughput"
+        known = "known" if self.known else "new"
+        if self.kind == "llama.cpp":
+            yield f"{family}/llama.cpp/{known}"
+            yield f"{family}/llama.cpp"
+        yield f"{family}/{self.load}/{self.kind}/{known}"
+        yield f"{family}/{self.load}/{known}"
+        yield f"{family}/{known}"
+        yield family
+
+
+def load_of(batch: bool, concurrency: int | None) -> str:
+    """How requests come."""
+    if batch:
+        return "batch"
+    return "flooded" if (concurrency or 0) >= FLOOD else "served"
+
+
+def known(basis: Basis) -> bool:
+    """Whether an answer rests on measurements of its own runtime and class of device."""
+    return basis.device_measured and basis.runtime_measured
+
+
 def ranges(
-    figures: Mapping[str, float],
-    basis: Basis,
-    kind: str,
-    offered: Offered | None,
-    flooded: bool = False,
+    figures: Mapping[str, float], regime: Regime, offered: Offered | None
 ) -> dict[str, tuple[float, float]]:
     """Low and high of each figure."""
-    wider = (1.0 if basis.runtime_measured else UNSEEN_RUNTIME) * (
-        1.0 if basis.device_measured else UNSEEN_DEVICE
-    )
     found = {}
     for name in (*LATENCIES, *RATES):
-        group = "latency" if name in LATENCIES else "throughput"
-        low, high = _band(f"flooded {group}" if flooded else group, name, kind)
-        low, high = low / wider, high * wider
+        low, high = band(name, regime)
         if offered is not None:
             low, high = _under_load(name, low, high, offered)
         found[name] = (figures[name] * low, figures[name] * high)
@@ -60,11 +88,8 @@ def _under_load(name: str, low: float, high: float, offered: Offered) -> tuple[f
     return low, max(high, UNBOUNDED) if load > NEAR_SATURATION else high
 
 
-def _band(group: str, name: str, kind: str) -> tuple[float, float]:
-    """Multiples of the answer: the figure's own band for this kind of model, else its group's."""
+def band(name: str, regime: Regime) -> tuple[float, float]:
+    """Multiples of the answer between which nine of ten measured figures lie."""
     bands = coefficients()["bands"]
-    for key in (f"{name}/{kind}", f"{group}/{kind}", name, group):
-        if key in bands:
-            low, high = bands[key]
-            return min(low, 1.0), max(high, 1.0)
-    raise KeyError(group)
+    low, high = next(bands[key] for key in regime.keys(name) if key in bands)
+    return min(low, 1.0), max(high, 1.0)

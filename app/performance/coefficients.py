@@ -29,6 +29,12 @@ EAGER_LAYER_US: Final = 130.0  # kernels of a layer launched one by one, without
 ASSUMED_LINK_GB_S: Final = 32.0  # PCIe 4 x16, where a device's link is not known
 # The formats whose activations are narrow too, and the peak their products have.
 NARROW: Final[Mapping[str, str]] = {"fp8": "fp8", "fp8-block": "fp8", "mxfp8": "fp8", "w8a8": "int8"}
+IN_PROCESS: Final[Mapping[str, float]] = {
+    "step_ms": 0.0,
+    "sequence_us": 0.0,
+    "stream_us": 0.0,
+    "start_ms": 0.0,
+}
 NARROW_FOUR_BIT: Final = ("nvfp4", "mxfp4")
 
 _HBM_AMPERE: Final = ("a100", "a800", "a30")
@@ -113,6 +119,9 @@ class Ask:
     eager: bool = False
     gpus_per_node: int = 8
     inter_node_gb_s: float = 50.0
+    served: bool = False  # behind a network front, not as a library
+    layers: int = 0  # of all pipeline stages
+    recurrent: int = 0  # those of them that keep a state
 
 
 def rates_of(gpu: Accelerator, ask: Ask) -> tuple[Rates, Basis]:
@@ -128,7 +137,7 @@ def rates_of(gpu: Accelerator, ask: Ask) -> tuple[Rates, Basis]:
         bool(device["measured"]),
         bool(row["measured"]),
     )
-    return assemble(gpu, ask, device, row), basis
+    return assemble(gpu, ask, device, row, server_row(row)), basis
 
 
 def device_row(kind: str, runtime: Mapping[str, Any]) -> str:
@@ -137,8 +146,21 @@ def device_row(kind: str, runtime: Mapping[str, Any]) -> str:
     return str(own) if own in coefficients()["devices"] else "other"
 
 
-def assemble(gpu: Accelerator, ask: Ask, device: Mapping[str, Any], row: Mapping[str, Any]) -> Rates:
-    """Datasheet figures times efficiencies, in SI units."""
+def server_row(runtime: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the network front of a runtime costs, beside its engine."""
+    found: Mapping[str, Any] = coefficients()["servers"][runtime["server"]]
+    return found
+
+
+def assemble(
+    gpu: Accelerator, ask: Ask, device: Mapping[str, Any], row: Mapping[str, Any], server: Mapping[str, Any]
+) -> Rates:
+    """Datasheet figures times efficiencies, in SI units.
+
+    A library called in its own process has no network front: what a front takes for each step, sequence,
+    token and request counts where the engine is `served`.
+    """
+    front = server if ask.served else IN_PROCESS
     peak, bandwidth = peak_flops(gpu), peak_bandwidth(gpu)
     narrow_peak = _narrow_peak(gpu, ask.scheme)
     message, link, reduce = _network(gpu, ask, row["message_us"] * 1e-6)
@@ -165,12 +187,15 @@ def assemble(gpu: Accelerator, ask: Ask, device: Mapping[str, Any], row: Mapping
         link=link,
         reduce=reduce,
         layer=layer * 1e-6,
-        step=row["step_ms"] * 1e-3,
-        sequence=row["sequence_us"] * 1e-6,
-        stream=row["stream_us"] * 1e-6,
-        chunk=row["chunk_ms"] * 1e-3,
-        start=row["start_ms"] * 1e-3,
+        step=(row["step_ms"] + front["step_ms"]) * 1e-3,
+        sequence=(row["sequence_us"] + front["sequence_us"]) * 1e-6,
+        stream=front["stream_us"] * 1e-6,
+        chunk=row["chunk_ms"] * 1e-3
+        + (row["chunk_layer_us"] * ask.layers + row["recurrent_us"] * ask.recurrent) * 1e-6,
+        start=(row["start_ms"] + front["start_ms"]) * 1e-3,
         peak_narrow=narrow_peak or peak,
+        unpacking=device["unpacking"],
+        state=row["state"],
     )
 
 

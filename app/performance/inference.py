@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..messages import Message
-from .bands import FLOOD, Offered, ranges
+from .bands import Offered, Regime, known, load_of, ranges
 from .breakdown import operations, tally
 from .cost import per_million
 from .estimate import Flow, Performance, Quantiles
@@ -66,9 +66,7 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
         time_shares=used.shares,
         utilization=_utilization(setup, flow, used.compute_limit, used.bytes, held),
         operations=operations(setup, held, request.top_ops),
-        ranges=ranges(
-            figures, setup.basis, _kind(setup), _offered(setup, flow), (request.concurrency or 0) >= FLOOD
-        ),
+        ranges=ranges(figures, _regime(setup), _offered(setup, flow)),
         cost_per_million_tokens=per_million(price, setup.gpus, tokens),
         cost_per_million_output_tokens=per_million(price, setup.gpus, figures["output_tokens_per_sec"]),
         memory=replace(setup.memory, warnings=setup.memory_warnings),
@@ -83,8 +81,15 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
     )
 
 
-def _kind(setup: Setup) -> str:
+def _regime(setup: Setup) -> Regime:
     """What bands are told apart by."""
+    request = setup.request
+    batch = request.request_rate is None and request.concurrency is None
+    return Regime(load_of(batch, request.concurrency), _kind(setup), known(setup.basis))
+
+
+def _kind(setup: Setup) -> str:
+    """The kind of model and runtime that bands know."""
     if setup.shape is not None:
         return "llama.cpp"
     return "experts" if any(work.experts for s in setup.engine.stages for work in s.works) else "dense"

@@ -9,11 +9,12 @@ it, and so on, which adds (G - S) rho / (1 - rho) to a request whose first step 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import exp, log, pi, sqrt
 from typing import Final
 
+from .decoding import DecodeTimes
 from .estimate import Flow, Quantiles
 from .setup import Setup
 from .step import Engine
@@ -24,6 +25,7 @@ CLOSE: Final = 1e-4
 AHEAD: Final = 2.0  # times the least that may decode: where the search looks first
 SETTLED: Final = 5e-4  # of the sequences: where the search stops
 MOST_ROOM: Final = 2**14  # sequences; what no memory bounds
+SETTLED_SHARE: Final = 0.2  # of a run's requests that are its first: fewer, and its start does not count
 SHORT: Final = 2.3  # short answers share the excess among fewer gaps
 NORMAL: Final = {"p50": 0.0, "p90": 1.2816, "p99": 2.3263}
 SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
@@ -47,10 +49,11 @@ class Service:
     start: float
     cv: float
     read_at: tuple[float, float]
+    times: DecodeTimes
 
     def step(self, sequences: float) -> float:
         """Seconds of a step without prompts."""
-        return self.engine.decode(max(sequences, 1.0), self.context)
+        return self.times(max(sequences, 1.0))
 
     def met_step(self, sequences: float, bunch: float) -> float:
         """The same as a sequence meets it, where the others come in bunches of so many around the mean."""
@@ -74,7 +77,8 @@ class Point:
     """Where the queue settles: sequences, seconds of a bare step, of a prompt, of a mean step, the rate.
 
     `loop`: requests come when others end, at the end of a step. `cut`: share of a gate's prompts that the
-    token budget leaves for the next step, where those before them already decode.
+    token budget leaves for the next step, where those before them already decode. `bunch`: prompts that a
+    step reads with a request's own, where answers of one length keep a loop's requests together.
     """
 
     sequences: float
@@ -84,6 +88,7 @@ class Point:
     rate: float
     loop: bool = False
     cut: float = 0.0
+    bunch: float = 0.0
 
     @property
     def reading(self) -> float:
@@ -100,7 +105,7 @@ class Point:
     def own_step(self) -> float:
         """Seconds of the step that reads a request's own prompt, and those that came with it."""
         beside = self.mean_step if self.loop else self.second_moment / self.mean_step
-        return self.step + self.read * (1 + self.rate * beside)
+        return self.step + self.read * max(1 + self.rate * beside, self.bunch)
 
     @property
     def excess(self) -> float:
@@ -130,6 +135,7 @@ def service_of(setup: Setup) -> Service:
         engine.rates.start,
         setup.request.length_cv,
         (alone, full),
+        DecodeTimes(engine, setup.context),
     )
 
 
@@ -157,7 +163,55 @@ def closed(setup: Setup, concurrency: int, service: Service | None = None) -> Fl
     point = settle_closed(service, inside)
     wait = max(0.0, mine - inside) / point.rate
     load = point.rate / sustainable
-    return _flow(setup, service, point, wait, min(load, 1.0), sustainable, point.rate * setup.replicas)
+    flow = _flow(setup, service, point, wait, min(load, 1.0), sustainable, point.rate * setup.replicas)
+    requests = max(setup.request.num_requests / setup.replicas, 1.0)
+    first = (min(1.0, mine / requests) - SETTLED_SHARE) / (1 - SETTLED_SHARE)
+    return flow if first <= 0 else _with_start(setup, service, flow, inside, min(mine, requests), first)
+
+
+def _with_start(
+    setup: Setup, service: Service, flow: Flow, inside: float, requests: float, share: float
+) -> Flow:
+    """A short run: `share` of its requests are those that all come at once at its start.
+
+    Their prompts are read chunk by chunk. Who was read early writes a token in each of the steps that read
+    the others, and then one in each bare step.
+    """
+    held = min(inside, requests)
+    chunks = max(1.0, held * service.prompt / service.engine.budget)
+    slow = service.step(held / 2) + service.read(held / 2) * held / chunks
+    bare = service.step(held)
+    late = (chunks - 1) / 2  # steps that read others, in the mean
+    waves = (requests - held) ** 2 / (2 * requests) / max(flow.requests_per_s / setup.replicas, CLOSE)
+    ttft = service.start + (late + 1) * slow + waves
+    kept = setup.engine.accepted
+    steps = service.steps
+    stay = min(late, steps) * slow + max(0.0, steps - late) * bare
+    gap = stay / steps if steps else 0.0
+    long = bare + (slow - bare) * _capped(late / steps, service.cv) if steps else 0.0
+
+    def mixed(start: float, settled: float) -> float:
+        return share * start + (1 - share) * settled
+
+    return replace(
+        flow,
+        ttft=mixed(ttft, flow.ttft),
+        itl=mixed(gap / kept, flow.itl),
+        tpot=mixed(long / kept, flow.tpot),
+        e2e=mixed(ttft + stay, flow.e2e),
+    )
+
+
+def _capped(share: float, cv: float) -> float:
+    """Mean of min(1, share / length) over lengths of mean 1: fixed ones, and exponential ones at a cv of 1.
+
+    The exponential integral lies between e^-x log(1 + 2/x) / 2 and e^-x log(1 + 1/x).
+    """
+    if share <= 0:
+        return 0.0
+    integral = exp(-share) * (log(1 + 2 / share) / 2 + log(1 + 1 / share)) / 2
+    spread = 1 - exp(-share) + share * integral
+    return min(1.0, share) + min(1.0, cv * cv) * (spread - min(1.0, share))
 
 
 def settle_open(service: Service, rate: float) -> Point:
@@ -213,7 +267,17 @@ def _in_loop(service: Service, sequences: float) -> Point:
     if not service.steps:
         return Point(0.0, step, read, step + read, 1 / (read + service.engine.rates.step), True)
     mean = step + sequences * read / service.steps
-    return Point(sequences, step, read, mean, sequences / (service.steps * mean), True)
+    # Answers of one length that began in one step end in one step, and so do the requests that follow.
+    together = service.engine.budget / max(service.prompt, 1) / (1 + service.cv * service.steps)
+    return Point(
+        sequences,
+        step,
+        read,
+        mean,
+        sequences / (service.steps * mean),
+        True,
+        bunch=min(sequences, together),
+    )
 
 
 def root(excess: Callable[[float], float], low: float, high: float) -> float:

@@ -112,6 +112,8 @@ class Reader:
 
     def _moved(self, op: Operation) -> float:
         """Bytes in and out for one token; what is not the residual stream is cut over tensor ranks."""
+        if isinstance(op, Experts):
+            return self._routed(op)
         if not isinstance(op, MOVING):
             return 0.0
         hidden = self.stored.architecture.hidden_size
@@ -149,12 +151,20 @@ class Reader:
         size, elements, whole = self._local(section, op)
         ranks = self.layout.expert_ranks
         spread = self.layout.data if ranks > self.layout.tensor else 1
-        flops = self.scale * places * operation_flops(op, ONE_TOKEN) * elements / whole
+        # Plain PyTorch may run every expert on every token; no serving runtime does.
+        run = op.top_k / op.count if op.every else 1.0
+        flops = self.scale * places * run * operation_flops(op, ONE_TOKEN) * elements / whole
         bits = 8 * size / elements
-        moved = places * ACTIVATION_BYTES * op.top_k * (2 * op.fan_in + 3 * op.width / ranks)
+        moved = places * self._routed(op)
         return Work(
             name, "experts", places, places * size, bits, flops, moved, False, op.count, op.top_k, spread
         )
+
+    def _routed(self, op: Experts) -> float:
+        """Bytes of one token on its way through its experts on this rank: in, between, out and summed."""
+        spread = self.layout.data if self.layout.expert_ranks > self.layout.tensor else 1
+        here = op.top_k * spread / self.layout.expert
+        return ACTIVATION_BYTES * here * (2 * op.fan_in + 3 * op.width / self.layout.expert_tensor)
 
     def _attention(self, op: Attention, places: int, name: str, looked: int) -> Work:
         heads = ceil(op.heads / self.layout.tensor)

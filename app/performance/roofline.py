@@ -8,6 +8,7 @@ with W0 = BW e t.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ..architecture.flops import causal_pairs
@@ -17,6 +18,7 @@ from .operations import Work
 BOUNDS: Final = ("compute", "memory_bandwidth", "interconnect", "overhead")
 TINY: Final = 1e-300  # seconds
 SHARPNESS: Final = 3  # of the smooth maximum: how soon the smaller of both times stops to count
+EXPERT_ROWS: Final = 10  # that an expert multiplies beside its own
 SHORT_PROMPT: Final = 1700  # tokens at which prefill attention reaches half its best rate (kernel tables)
 
 
@@ -30,6 +32,8 @@ class Rates:
     `message`: seconds of one collective, `link` bytes/s in one
     direction, `reduce` bytes/s of what is summed over tensor ranks. `layer`, `step`, `sequence`, `chunk`,
     `start`: seconds of each that no operation accounts for; `stream`: of the server for each token.
+    `unpacking`: share of the wide products' rate where narrow weights are widened first, `state`: share of
+    the cache's bandwidth that recurrences reach.
     """
 
     peak_flops: float
@@ -57,6 +61,8 @@ class Rates:
     start: float
     peak_narrow: float = 0.0
     short_prompt: float = SHORT_PROMPT
+    unpacking: float = 1.0
+    state: float = 1.0
 
     def bandwidth(self, bits: float) -> float:
         """Bytes/s of weights of that width, between the three widths that were measured."""
@@ -68,7 +74,9 @@ class Rates:
 
     def products(self, bits: float) -> float:
         """FLOP/s of products with weights of that width."""
-        return self.narrow_flops if self.narrow and bits < 12 else self.flops
+        if bits >= 12:
+            return self.flops
+        return self.narrow_flops if self.narrow else self.flops * self.unpacking
 
     def peak(self, bits: float) -> float:
         """Datasheet FLOP/s of the same."""
@@ -168,10 +176,16 @@ def distinct(experts: int, top_k: int, tokens: float, skew: float = 0.0) -> floa
     if not skew:
         together: float = experts * (1 - (1 - top_k / experts) ** tokens)
         return least(apart, together)
+    reached = float(0) + sum(1 - (1 - share) ** tokens for share in _popularity(experts, top_k, skew))
+    return least(apart, most(float(top_k), reached))
+
+
+@lru_cache(maxsize=64)
+def _popularity(experts: int, top_k: int, skew: float) -> tuple[float, ...]:
+    """Chance of each expert to be picked by a token."""
     weights = [rank**-skew for rank in range(1, experts + 1)]
     share = top_k / sum(weights)
-    reached: float = sum(1 - (1 - min(1.0, share * w)) ** tokens for w in weights)
-    return least(apart, most(float(top_k), reached))
+    return tuple(min(1.0, share * weight) for weight in weights)
 
 
 def cost(work: Work, step: Step, rates: Rates, skew: float = 0.0) -> Cost:
@@ -209,8 +223,11 @@ def _matrix(work: Work, step: Step, rates: Rates) -> Cost:
 def _experts(work: Work, step: Step, rates: Rates, skew: float) -> Cost:
     tokens = step.tokens * work.spread
     flops = tokens * work.row_flops
-    size = work.weight_bytes * distinct(work.experts, work.top_k, tokens, skew) / work.experts
-    compute = flops / (rates.products(work.bits) * rates.experts)
+    reached = distinct(work.experts, work.top_k, tokens, skew)
+    size = work.weight_bytes * reached / work.experts
+    # Each expert multiplies a few rows more than it has: products of few rows do not fill a tile.
+    padded = flops + EXPERT_ROWS * reached * work.row_flops / work.top_k
+    compute = padded / (rates.products(work.bits) * rates.experts)
     return Cost(flops, size, 0.0, compute, size / rates.bandwidth(work.bits), 0.0)
 
 
@@ -243,4 +260,5 @@ def prompt_pairs(length: float, history: float, reach: int) -> float:
 def _scan(work: Work, step: Step, rates: Rates) -> Cost:
     flops = step.tokens * work.row_flops
     size = step.sequences * work.state_bytes
-    return Cost(flops, size, 0.0, flops / rates.attention_flops, size / rates.cache_bandwidth, 0.0)
+    memory = size / (rates.cache_bandwidth * rates.state)
+    return Cost(flops, size, 0.0, flops / rates.attention_flops, memory, 0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Final
 
-from ..architecture.operations import Attention
+from ..architecture.operations import Attention, Scan
 from ..errors import NotSupportedYet, Problem, invalid
 from ..hardware import Accelerator
 from ..lanes import choose, least, most, some, up, whole
@@ -201,6 +201,9 @@ def _engine(request: PerformanceRequest, deployment: Deployment, gpu: Accelerato
         eager,
         serving.gpus_per_node,
         request.inter_node_gb_s,
+        request.request_rate is not None or request.concurrency is not None,
+        sum(stage.count * stage_layers(stage) for stage in deployment.stages),
+        sum(stage.count * recurrent_layers(stage) for stage in deployment.stages),
     )
     rates, basis = rates_of(gpu, ask)
     rates = rates_on(rates, request.calibration, gpu, serving.backend)
@@ -262,6 +265,16 @@ def _budget(deployment: Deployment) -> int:
 def stage_layers(stage: Stage) -> int:
     """Blocks that are run one after the other in one stage."""
     return sum(places for section, places in stage.sections if section.component in BLOCKS)
+
+
+@lru_cache(maxsize=4096)
+def recurrent_layers(stage: Stage) -> int:
+    """Those of them that keep a state."""
+    return sum(
+        places
+        for section, places in stage.sections
+        if any(isinstance(op, Scan) for op in section.block.operations)
+    )
 
 
 def _room(deployment: Deployment, read: int, written: int) -> tuple[int, bool]:

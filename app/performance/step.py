@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 
 from ..lanes import least, most, some, up
 from .operations import Work
@@ -42,24 +43,48 @@ class Engine:
 
     def seconds(self, step: Step) -> float:
         """One step of all stages one after the other."""
-        total = 0.0
+        return sum(count * taken for count, taken in self.stage_times(step))
+
+    def slowest(self, step: Step) -> float:
+        """The longest of the stages: what a pipeline that is full goes at the pace of."""
+        return reduce(most, (taken for _, taken in self.stage_times(step)))
+
+    def stage_times(self, step: Step) -> list[tuple[int, float]]:
+        """How many stages are alike, and seconds of one, handing on included."""
+        hop, found = self.hop(step.tokens), []
         for stage in self.stages:
             busy = sum(cost(work, step, self.rates, self.skew).seconds for work in stage.works)
-            total += stage.count * (busy + stage.layers * self.rates.layer)
-        if len(self.stages) > 1 or self.stages[0].count > 1:
-            hop = self.rates.message + step.tokens * self.handover / self.rates.link
-            total += (self.depth - 1) * hop
-        return total
+            found.append((stage.count, busy + stage.layers * self.rates.layer + hop))
+        return found
+
+    def hop(self, tokens: float) -> float:
+        """Seconds that handing tokens on takes a stage; the last has no next."""
+        if self.depth == 1:
+            return 0.0
+        sent = self.rates.message + tokens * self.handover / self.rates.link
+        return sent * (self.depth - 1) / self.depth
+
+    def held(self, sequences: float) -> float:
+        """Sequences in one stage: a pipeline holds its share of them in each."""
+        return most(sequences / self.depth, least(sequences, 1.0))
 
     def decode(self, sequences: float, context: float) -> float:
-        """Seconds of one decode step; a pipeline holds its share of the sequences in each stage."""
-        held = sequences / self.depth
-        step = Step(most(held, least(sequences, 1.0)), context, self.drafted)
-        rates = self.rates
-        alone = self.seconds(step) + rates.step + rates.sequence * sequences
-        if self.draft is not None:
-            alone += self.drafted * self.draft.decode(sequences, context)
-        return smooth_max(alone, rates.stream * sequences * self.accepted)
+        """Seconds of one decode step."""
+        times = self.stage_times(Step(self.held(sequences), context, self.drafted))
+        drafting = 0.0 if self.draft is None else self.draft.decode(sequences, context)
+        return self.paced(times, sequences, drafting)
+
+    def paced(self, stages: list[tuple[int, float]], sequences: float, drafting: float) -> float:
+        """Seconds of one decode step whose stages, and each drafted token, take so long.
+
+        A token goes through all stages; where every stage has sequences of its own, their slowest sets the
+        pace of all. What the server streams goes on beside it.
+        """
+        alone = sum(count * taken for count, taken in stages)
+        if self.depth > 1:
+            alone = most(alone, least(sequences, self.depth) * reduce(most, (taken for _, taken in stages)))
+        alone += self.rates.step + self.rates.sequence * sequences + self.drafted * drafting
+        return smooth_max(alone, self.rates.stream * sequences * self.accepted)
 
     def token(self, sequences: float, context: float) -> float:
         """Seconds from one token of a sequence to its next."""
@@ -70,14 +95,14 @@ class Engine:
         if not some(length):
             return 0.0
         chunks = most(1, up(prompts * length / self.budget))
-        flow = 1.0
-        if self.depth > 1:
-            pieces = most(chunks, least(prompts, self.depth))
-            side_by_side = (pieces + self.depth - 1) / (pieces * self.depth)
-            flow = self.turns + (1 - self.turns) * side_by_side
         # Pairs of query and key are linear in prompts, so shares of prompts stand for pieces of them.
         piece = Step(prompts=prompts / chunks, length=length, history=history)
-        return (length > 0) * chunks * (flow * self.seconds(piece) + self.rates.chunk)
+        taken = self.seconds(piece)
+        if self.depth > 1:
+            pieces = most(chunks, least(prompts, self.depth))
+            side_by_side = (taken + (pieces - 1) * self.slowest(piece)) / pieces
+            taken = self.turns * taken + (1 - self.turns) * side_by_side
+        return (length > 0) * chunks * (taken + self.rates.chunk)
 
     def marginal(self, sequences: float, context: float, length: float, history: float = 0.0) -> float:
         """Seconds that one prompt of `length` adds to the steps of `sequences` decoding ones."""

@@ -14,6 +14,7 @@ from .bounds import gap_asked
 from .requests import Limits, Targets
 
 BUSY: Final = 0.85  # of what can be sustained: above nine tenths latencies cannot be told
+ENDLESS: Final = 10**9  # requests of a run whose start does not count
 CLOSE_ENOUGH: Final = 16  # the largest batch is found within one part of so many
 SECANTS: Final = 4
 LATENCIES: Final = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_latency_ms")
@@ -31,7 +32,7 @@ class Held:
 
 def hold(request: PerformanceRequest, targets: Targets, limits: Limits) -> Held | Message:
     """The load of one layout that holds the targets, or why there is none; raises `DomainError`."""
-    setup = set_up(request)
+    setup = set_up(served(request))
     if not setup.fits:
         return Message("plan_no_fit")
     most = max(1, limits.max_gpus // setup.deployment.layout.gpus)
@@ -44,6 +45,12 @@ def hold(request: PerformanceRequest, targets: Targets, limits: Limits) -> Held 
         least = max(1, ceil(asked / setup.room))
         return _replicated(setup, targets, most, lambda s: closed(s, asked, one), least, asked)
     return _largest(setup, one, targets, limits.data_parallel or 1)
+
+
+def served(request: PerformanceRequest) -> PerformanceRequest:
+    """The question as of a server that goes on for ever: no batch that starts together, no first requests."""
+    alone = request.request_rate is None and request.concurrency is None
+    return replace(request, concurrency=1 if alone else request.concurrency, num_requests=ENDLESS)
 
 
 def _least(one: Service, rate: float) -> int:

@@ -12,7 +12,7 @@ from tests.performance.questions import ask, lookup
     ("version", "name"),
     [
         (None, "tensorrt-llm 1.0"),
-        ("0.17", "tensorrt-llm 0.17"),
+        ("0.17", "tensorrt-llm 0.14"),
         ("0.9.0", "tensorrt-llm 0.8"),
         ("0.1", "tensorrt-llm 0.5"),
     ],
@@ -28,7 +28,7 @@ def test_platforms_have_rows_of_their_own() -> None:
 
 def test_every_row_is_dated_and_measured_ones_name_their_sources() -> None:
     data = coefficients()
-    rows = [*data["runtimes"], *data["llama_cpp"].values()]
+    rows = [*data["runtimes"], *data["servers"].values(), *data["llama_cpp"].values()]
     assert all(row["date"] for row in rows)
     for row in (*rows, *data["devices"].values()):
         assert not row.get("rows") or row["sources"]
@@ -42,7 +42,7 @@ def test_an_old_version_is_timed_with_its_own_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpu", "code"), [("b200-sxm-180gb", "speed_device_prior"), ("rtx-3090", "speed_device_prior")]
+    ("gpu", "code"), [("gaudi2-96gb", "speed_device_prior"), ("rtx-3090", "speed_device_prior")]
 )
 def test_a_class_that_nobody_measured_is_said_and_wider(gpu: str, code: str) -> None:
     known, unknown = estimate_performance(ask()), estimate_performance(ask(gpu=gpu))

@@ -12,7 +12,9 @@ from app.performance.simulate import Random, simulate
 from tests.performance.questions import ask, setup
 
 FIGURES = ("ttft", "itl", "e2e")
-SEEDS = {0.2: 1, 0.5: 1, 0.8: 3}  # runs that are averaged: queues near saturation settle slowly
+# Runs that are averaged and their requests: queues near saturation settle slowly.
+SEEDS = {0.2: 1, 0.5: 1, 0.8: 3}
+REQUESTS = {0.2: 2000, 0.5: 2000, 0.8: 4000}
 CASES = (
     ("Llama-3.1-8B", "h100-sxm-80gb", 512, 200, {}),
     ("Llama-3.1-8B", "h100-sxm-80gb", 4000, 100, {}),
@@ -30,8 +32,8 @@ def near(a: Flow, b: Flow, within: float) -> None:
 @pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
 def test_a_stream_is_as_simulated(case: tuple[str, str, int, int, dict[str, object]], load: float) -> None:
     model, gpu, read, written, more = case
-    values = {"input_length": read, "output_length": written, "num_requests": 2000, **more}
-    rate = load * service_of(setup(model, gpu, **values)).sustainable()
+    values = {"input_length": read, "output_length": written, "num_requests": REQUESTS[load], **more}
+    rate = load * service_of(setup(model, gpu, request_rate=1.0, **values)).sustainable()
     found = setup(model, gpu, request_rate=rate, **values)
     runs = [
         simulate(replace(found, request=replace(found.request, seed=seed))) for seed in range(SEEDS[load])
@@ -50,8 +52,31 @@ def test_a_closed_loop_is_as_simulated(concurrency: int) -> None:
     assert exact.requests_per_s == pytest.approx(simulated.requests_per_s, rel=0.08)
 
 
+@pytest.mark.parametrize(("read", "concurrency", "within"), [(5000, 25, 0.2), (2048, 16, 0.3)])
+def test_answers_of_one_length_keep_a_loop_in_step(read: int, concurrency: int, within: float) -> None:
+    """Requests that began in one step end in one step: their prompts come in bunches of a whole step."""
+    values = {"input_length": read, "output_length": 300, "num_requests": 600}
+    fixed, mixed = (setup(concurrency=concurrency, length_cv=cv, **values) for cv in (0.0, 0.5))
+    exact, simulated = closed(fixed, concurrency), simulate(fixed)
+    assert exact.ttft == pytest.approx(simulated.ttft, rel=within)
+    assert exact.ttft > 1.2 * closed(mixed, concurrency).ttft
+
+
+def test_requests_that_all_come_at_once_wait_for_each_others_prompts() -> None:
+    values = {"input_length": 1024, "output_length": 256, "num_requests": 300}
+    found = setup(gpu="h200-sxm-141gb", concurrency=300, **values)
+    exact, simulated = closed(found, 300), simulate(found)
+    assert exact.ttft == pytest.approx(simulated.ttft, rel=0.25)  # a simulation leaves its first fifth out
+    assert exact.tpot == pytest.approx(simulated.tpot, rel=0.15)
+    assert exact.e2e == pytest.approx(simulated.e2e, rel=0.05)
+    settled = closed(setup(gpu="h200-sxm-141gb", concurrency=300, **{**values, "num_requests": 10**6}), 300)
+    assert exact.ttft > 5 * settled.ttft
+    mixed = closed(setup(gpu="h200-sxm-141gb", concurrency=300, length_cv=1.0, **values), 300)
+    assert mixed.tpot > exact.tpot  # short answers are written while prompts are read
+
+
 def test_latencies_rise_with_load_and_throughput_ends_at_the_most() -> None:
-    most = service_of(setup()).sustainable()
+    most = service_of(setup(request_rate=1.0)).sustainable()
     flows = [poisson(setup(request_rate=share * most), share * most) for share in (0.1, 0.4, 0.7, 0.95, 1.5)]
     for low, high in pairwise(flows):
         assert low.itl < high.itl
@@ -98,7 +123,7 @@ def test_simulated_lengths_have_the_spread_asked_for(cv: float) -> None:
 
 
 def test_near_saturation_is_said_loudly_and_has_no_upper_bound() -> None:
-    most = service_of(setup()).sustainable()
+    most = service_of(setup(request_rate=1.0)).sustainable()
     for load, code in ((0.95, "speed_near_saturation"), (1.3, "speed_overloaded")):
         found = estimate_performance(ask(request_rate=load * most))
         assert code in {message.code for message in found.warnings}

@@ -98,3 +98,12 @@ def test_windows_bound_what_is_read() -> None:
     step = Step(decoding=1, context=5000)
     assert cost(windowed, step, rates).bytes == 1000
     assert cost(endless, step, rates).bytes == 50_000
+
+
+def test_no_runtime_multiplies_experts_that_a_token_does_not_pick() -> None:
+    """Llama 4's own code runs every expert on every token."""
+    works, _ = works_of("Llama-4-Scout-17B-16E-Instruct", tensor_parallel=4, quantization="fp8")
+    routed = [work for work in works if work.experts]
+    assert routed and all(work.top_k == 1 and work.experts == 16 for work in routed)
+    hidden, width = 5120, 8192
+    assert sum(work.row_flops for work in routed) == pytest.approx(48 * 6 * hidden * width / 4, rel=1e-6)
