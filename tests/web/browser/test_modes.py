@@ -236,3 +236,13 @@ def test_each_view_shows_something(open_page: PageMaker, view: str) -> None:
     settle(page)
     assert len(page.inner_text("#view")) > 20
     assert page.get_attribute(f"#tab-{view}", "aria-selected") == "true"
+
+
+def test_a_part_under_the_pointer_stands_out_everywhere(open_page: PageMaker) -> None:
+    page = open_page(ONE_CARD)
+    settle(page)
+    page.hover('.legend tr[data-key="kv_cache"]')
+    faint = "() => getComputedStyle(document.querySelector('.bar .part.model_weights')).opacity === '0.35'"
+    page.wait_for_function(faint)
+    for place in (".bar .part.kv_cache", ".ring .arc.kv_cache"):
+        assert page.locator(place).evaluate("each => getComputedStyle(each).opacity") == "1"
