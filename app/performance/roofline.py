@@ -176,7 +176,7 @@ def distinct(experts: int, top_k: int, tokens: float, skew: float = 0.0) -> floa
     if not skew:
         together: float = experts * (1 - (1 - top_k / experts) ** tokens)
         return least(apart, together)
-    reached = float(0) + sum(1 - (1 - share) ** tokens for share in _popularity(experts, top_k, skew))
+    reached: float = sum(1 - (1 - share) ** tokens for share in _popularity(experts, top_k, skew))
     return least(apart, most(float(top_k), reached))
 
 

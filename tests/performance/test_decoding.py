@@ -1,4 +1,4 @@
-"""Decode steps read off as lines are the steps themselves; a pipeline goes at the pace of its slowest stage."""
+"""Decode steps read off as lines are the steps themselves; pipelines go at their slowest stage's pace."""
 
 from typing import Any
 
