@@ -18,7 +18,7 @@ from .decoding import DecodeTimes
 from .estimate import Flow, Quantiles
 from .setup import Setup
 from .step import Engine
-from .tails import gamma_quantile, poisson_quantile, quantiles_of_ttft
+from .tails import capped, gamma_quantile, poisson_quantile, quantiles_of_ttft
 
 SECANTS: Final = 12
 CLOSE: Final = 1e-4
@@ -188,7 +188,7 @@ def _with_start(
     steps = service.steps
     stay = min(late, steps) * slow + max(0.0, steps - late) * bare
     gap = stay / steps if steps else 0.0
-    long = bare + (slow - bare) * _capped(late / steps, service.cv) if steps else 0.0
+    long = bare + (slow - bare) * capped(late / steps, service.cv) if steps else 0.0
 
     def mixed(start: float, settled: float) -> float:
         return share * start + (1 - share) * settled
@@ -200,18 +200,6 @@ def _with_start(
         tpot=mixed(long / kept, flow.tpot),
         e2e=mixed(ttft + stay, flow.e2e),
     )
-
-
-def _capped(share: float, cv: float) -> float:
-    """Mean of min(1, share / length) over lengths of mean 1: fixed ones, and exponential ones at a cv of 1.
-
-    The exponential integral lies between e^-x log(1 + 2/x) / 2 and e^-x log(1 + 1/x).
-    """
-    if share <= 0:
-        return 0.0
-    integral = exp(-share) * (log(1 + 2 / share) / 2 + log(1 + 1 / share)) / 2
-    spread = 1 - exp(-share) + share * integral
-    return min(1.0, share) + min(1.0, cv * cv) * (spread - min(1.0, share))
 
 
 def settle_open(service: Service, rate: float) -> Point:
@@ -403,9 +391,7 @@ def _gaps(setup: Setup, point: Point) -> Quantiles:
     return Quantiles(point.mean_step / kept, at["p50"], at["p90"], at["p99"])
 
 
-def _whole(
-    service: Service, point: Point, ttft: float, first: Quantiles, deviation: float
-) -> Quantiles:
+def _whole(service: Service, point: Point, ttft: float, first: Quantiles, deviation: float) -> Quantiles:
     """Whole requests: lengths as their distribution has them, and the spread of their gaps."""
     rest = point.stay(service.steps)
     if not rest:

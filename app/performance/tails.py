@@ -57,6 +57,21 @@ def gamma_quantile(cv: float, share: float) -> float:
     return float(max(0.0, 1 - ninth + _normal(share) * ninth**0.5) ** 3)
 
 
+def capped(share: float, cv: float) -> float:
+    """Mean of min(1, share / length) over lengths of mean 1: fixed ones, and exponential ones at a cv of 1.
+
+    >>> capped(0.1, 0.0), round(capped(0.1, 1.0), 2)
+    (0.1, 0.27)
+
+    The exponential integral lies between e^-x log(1 + 2/x) / 2 and e^-x log(1 + 1/x).
+    """
+    if share <= 0:
+        return 0.0
+    integral = exp(-share) * (log(1 + 2 / share) / 2 + log(1 + 1 / share)) / 2
+    spread = 1 - exp(-share) + share * integral
+    return min(1.0, share) + min(1.0, cv * cv) * (spread - min(1.0, share))
+
+
 def _normal(share: float) -> float:
     """Quantile of the standard normal distribution, linear in -log(1 - share) between the usual ones."""
     if share in _NORMAL:
