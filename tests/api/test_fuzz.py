@@ -8,13 +8,13 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.architecture.test_fuzz import CONFIGS
+from tests.architecture.test_fuzz import CASES, CONFIGS
 from tests.service.test_log_reader import LLAMA_CPP, SGLANG, VLLM
 
 from ..hang import no_hang
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
 ASKED: list[tuple[str, dict[str, Any]]] = [
     ("models/inspect?tensors=true&limit=10", {}),
     ("memory/inference", {"gpu": "H100-80GB", "tensor_parallel": 2}),
@@ -51,6 +51,23 @@ def mutate_log(log: str, cut: tuple[int, int, str]) -> str:
 
 
 CUTS = st.tuples(st.integers(0, 4000), st.integers(0, 30), st.text(max_size=20) | st.just("9" * 400))
+
+
+@pytest.mark.parametrize("model_type", ["bart", "marian", "distilbert", "jetmoe", "zaya"])
+def test_heads_in_several_sections_and_sums_with_parameters(client: FlaskClient, model_type: str) -> None:
+    """Training these once failed in the service."""
+    config = next(each for each in CASES if each["model_type"] == model_type)
+    for more in ({"method": "lora"}, {"fsdp": True, "data_parallel": 8}):
+        ask(client, "memory/training", {"config": config, **more})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "asked", [each for each in ASKED if each[0] != "recommend"], ids=lambda each: each[0]
+)
+def test_every_type(client: FlaskClient, asked: tuple[str, dict[str, Any]]) -> None:
+    for config in CASES[::3]:
+        ask(client, asked[0], {"config": config, **asked[1]})
 
 
 @QUICK

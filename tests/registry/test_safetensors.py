@@ -109,6 +109,6 @@ def test_any_configuration_file(text: bytes) -> None:
 
 @pytest.mark.slow
 @given(HEADERS)
-@settings(max_examples=5000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_many_objects(header: dict[str, Any]) -> None:
     read(json.dumps(header).encode())

@@ -89,6 +89,8 @@ def elementwise(low: Lowering, op: Elementwise) -> None:
 def apply(low: Lowering, kind: str, inputs: list[Value], dropout: float = 0.0) -> Value:
     """One elementwise function by name."""
     tape, x = low.tape, inputs[0]
+    if len(inputs) == 1 and kind in ("add", "multiply"):  # with a parameter of the module itself
+        return tape.unary(x, saves="input" if kind == "multiply" else "")
     match kind:
         case "add":
             return tape.add(*inputs)

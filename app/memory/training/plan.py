@@ -118,10 +118,12 @@ def _costs(rows: Sequence[Place], mode: Mode) -> list[Cost]:
     costs: list[Cost] = []
     entering: int | None = None
     kept = replace(mode, checkpointing="none")
+    # Some heads come in several sections: a buffer, a dense layer with its norm, then what makes the logits.
+    logits = next((p.section for p in reversed(rows) if p.section.component == "head"), None)
     for place in rows:
         key = (id(place.section), place.trained, place.reached, entering, place.recomputed)
         if key not in known:
-            read = measure_head if place.section.component == "head" else measure
+            read = measure_head if place.section is logits else measure
             known[key] = read(place, mode if place.recomputed else kept, entering)
         costs.append(known[key])
         entering = known[key].leaving
