@@ -270,7 +270,7 @@ def test_offline_it_opens_and_shows_what_was_saved(open_page: PageMaker) -> None
     page.wait_for_selector("h1[data-state]")
     page.wait_for_selector(".stale")
     assert page.inner_text("h1") == answer
-    page.wait_for_selector("#strip >> text=Offline since")
+    page.wait_for_selector('#strip [data-key="offline"]')
     assert "Saved answer" in page.inner_text(".stale")
     page.click("#tool-history")
     page.wait_for_selector(".row")

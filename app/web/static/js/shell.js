@@ -24,7 +24,7 @@ import { bytes, count, percent } from "./format.js";
 
 let toast = null;
 let update = false;
-let offlineSince = navigator.onLine ? null : new Date();
+let offlineSince = null;
 
 /** The buttons at the right of the top bar. */
 export function tools() {
@@ -38,8 +38,9 @@ export function tools() {
 /** What is worth a strip over everything: offline, a new version, or what was just done. */
 export function strip() {
   const strips = [];
-  if (!navigator.onLine) offlineSince ??= new Date(); // after a reload the browser may notice late
-  if (offlineSince) strips.push(h("div", { class: "strip", role: "status", "data-key": "offline" }, t("strip.offline", { at: offlineSince.toLocaleTimeString() })));
+  const cut = !navigator.onLine || results.failure?.status === 0; // the browser may not know, or only later
+  offlineSince = cut ? offlineSince ?? new Date() : null;
+  if (cut) strips.push(h("div", { class: "strip", role: "status", "data-key": "offline" }, t(navigator.onLine ? "strip.unreachable" : "strip.offline", { at: offlineSince.toLocaleTimeString() })));
   if (update) strips.push(h("div", { class: "strip good", role: "status", "data-key": "update" }, t("strip.updated"), h("button", { type: "button", class: "btn small", "data-act": "reload" }, t("strip.reload"))));
   if (toast) strips.push(h("div", { class: "strip good", role: "status", "data-key": "toast" }, toast.words, toast.next && h("button", { type: "button", class: "btn small", "data-act": toast.next.name }, toast.next.words)));
   return strips;
@@ -251,8 +252,7 @@ function wireColumns() {
 }
 
 function watchConnection() {
-  addEventListener("offline", () => { offlineSince = new Date(); paint(); });
-  addEventListener("online", () => { offlineSince = null; paint(); });
+  for (const event of ["offline", "online"]) addEventListener(event, () => paint());
   if (!("serviceWorker" in navigator)) return;
   const address = globalThis.trustedTypes ? trustedTypes.createPolicy("page", { createScriptURL: (url) => (url === "/sw.js" ? url : "") }).createScriptURL("/sw.js") : "/sw.js";
   const had = Boolean(navigator.serviceWorker.controller);
