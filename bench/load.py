@@ -40,10 +40,10 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def serving(*command: str, log: Path) -> Iterator[Running]:
-    """A gunicorn of two workers, its log in a file, once it answers."""
+def serving(*command: str, log: Path, workers: int = 2) -> Iterator[Running]:
+    """A gunicorn of some workers, its log in a file, once it answers."""
     port = free_port()
-    bound = {"HOST": "127.0.0.1", "PORT": str(port), "LLM_ESTIMATE_WORKERS": "2"}
+    bound = {"HOST": "127.0.0.1", "PORT": str(port), "LLM_ESTIMATE_WORKERS": str(workers)}
     own = {"LLM_ESTIMATE_ACCESS_LOG": "true", "LLM_ESTIMATE_DATA": str(log.parent), "HF_HUB_OFFLINE": "1"}
     environment = {**os.environ, **bound, **own}
     with log.open("wb") as file:

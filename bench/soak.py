@@ -18,7 +18,11 @@ from .client import Address, for_answers, get, hammer, post
 from .load import CONNECTIONS, MODELS, serving
 
 MOST_GROWTH = 0.05
-WARM_UP, MOST_WARM_UPS = 3000, 6  # requests that fill caches, as often as memory still grows, but no more
+WARM_UP, WARM_UPS, MOST_WARM_UPS = (
+    3000,
+    2,
+    8,
+)  # requests that fill caches, and how often: until memory settles
 SETTLED = 0.01
 STEPS = 10
 
@@ -112,10 +116,11 @@ def _warm(address: Address, master: int, connections: int) -> dict[int, int]:
     """Each worker's memory once new configurations have filled its caches, or after enough of them."""
     hammer(address, requests(), connections, for_answers(WARM_UP))
     sent, memory = _new_configurations(), _memory(master)
-    for _ in range(MOST_WARM_UPS):
+    for done in range(1, MOST_WARM_UPS + 1):
         before, _ = memory, hammer(address, sent, connections, for_answers(WARM_UP))
         memory = _memory(master)
-        if all(memory[pid] < before.get(pid, 0) * (1 + SETTLED) for pid in memory):
+        settled = all(memory[pid] < before.get(pid, 0) * (1 + SETTLED) for pid in memory)
+        if settled and done >= WARM_UPS:
             break
     return memory
 
