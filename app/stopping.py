@@ -59,7 +59,8 @@ def stop_gently(server: Any) -> None:
 
 def close_gently(listeners: list[socket.socket]) -> None:
     """Take no new connections, wait until those that wait are taken, and refuse whoever comes."""
-    if all([_take_no_more(each) for each in listeners]):
+    closing = [_take_no_more(each) for each in listeners]  # every one of them, whatever the first says
+    if all(closing):
         time.sleep(_HANDSHAKE)
     deadline = time.monotonic() + _PATIENCE
     while any(_waiting(each) for each in listeners) and time.monotonic() < deadline:

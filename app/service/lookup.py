@@ -14,8 +14,8 @@ from ..registry.catalogue import Catalogue
 from ..registry.gpus import GpuRegistry, Match, gpus
 from ..registry.models import ModelMatch, models
 from ..settings import Settings
-from .forgetting import Ledger
 from ..store import Store
+from .forgetting import Ledger
 from .sized import DIMENSIONS, Kin, kin_of, size_disagrees, sized_config
 
 Values = Mapping[str, Any]

@@ -53,7 +53,7 @@ def ready() -> Response:
 
 
 def _readiness() -> tuple[str, list[str]]:
-    """What `status` says, and what is wrong. Estimates need the registry only, so they go on without a store."""
+    """What `status` says, and what is wrong. Estimates need no store, so they go on without one."""
     failures = service().failures()
     answered_once = current_app.extensions["store_answered"]
     if current_app.extensions.get("draining", bool)():

@@ -85,7 +85,7 @@ function settle({ request, answer, comparison = null }) {
   clearTimeout(slow);
   Object.assign(results, { request, answer, comparison, at: new Date(), saved: null, failure: null, waiting: false, retry: null });
   results.address = query();
-  paint();
+  paint("answer");
   if (answer && state.mode !== "compare") speed();
   for (const follower of followers) follower(answer);
 }

@@ -12,12 +12,12 @@ import { scrub, timelineFigure } from "./timeline.js";
 import { fieldOf, fromText, typed } from "./fields.js";
 import { fieldMode } from "./state.js";
 import { notes, room, sentence, verdict } from "./verdict.js";
-import { t } from "./words.js";
+import { language, t } from "./words.js";
 import { loadGpus } from "./gpus.js";
 import { why } from "./why.js";
 import { fixes, followFixes } from "./fixes.js";
 import { speedCard } from "./speed.js";
-import { views, followViews } from "./views.js";
+import { view, views, followViews } from "./views.js";
 import { columns } from "./compare.js";
 import { startShell, tools, strip, modes } from "./shell.js";
 
@@ -30,17 +30,27 @@ const isWall = () => matchMedia("(min-width: 1920px)").matches;
 
 /**
  * Paint the parts named: "rail" is everything around the answer, the others are the answer's sections
- * ("verdict", "memory", "room", "fixes", "speed", "views" …), "all" is all of it. What is not named stays.
+ * ("verdict", "memory", "room", "fixes", "speed", "views" …), "answer" is what a new answer changes, "all" is
+ * all of it. What is not named stays.
  */
 function paintParts(parts) {
   const all = parts.has("all");
   const whole = $("result").clientWidth;
   const width = Math.max(260, (isWall() ? (whole - GAP) * 0.58 : whole) - PADDING);
-  if (all || parts.has("rail")) paintAround();
+  if (all || parts.has("answer") || parts.has("rail")) paintAround();
   if (!all && parts.size === 1 && parts.has("rail")) return;
-  const part = (key, draw) => (all || parts.has(key) ? keyed(key, draw()) : document.querySelector(`#result > [data-key="${key}"]`));
+  const wanted = (key) => all || parts.has(key) || (parts.has("answer") && (key !== "views" || viewHangsOn()));
+  const part = (key, draw) => (wanted(key) ? keyed(key, draw()) : document.querySelector(`#result > [data-key="${key}"]`));
   render($("result"), result(width, part));
-  if (all) render($("why"), why());
+  if (all || parts.has("answer")) render($("why"), why());
+}
+
+let viewDrawn = "";
+/** Whether the open view shows the answer itself; those that ask for figures of their own draw when these come. */
+function viewHangsOn() {
+  const before = viewDrawn;
+  viewDrawn = [state.mode, view(), unit(), language.now, state.fields.gpu, Boolean(results.answer)].join(" ");
+  return viewDrawn !== before || ["curves", "layout"].includes(view());
 }
 
 function paintAround() {

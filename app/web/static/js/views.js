@@ -1,5 +1,6 @@
 // The tabs under the answer; only what is open is asked for.
 
+import { later } from "./api.js";
 import { h } from "./dom.js";
 import { curves, followCurves } from "./curves.js";
 import { gpuTable, followGpus } from "./gpus.js";
@@ -12,7 +13,7 @@ import { t } from "./words.js";
 
 const VIEWS = ["curves", "layout", "gpus", "plan", "health"];
 const DRAW = { curves, layout, gpus: gpuTable, plan, health };
-const FOLLOW = { curves: followCurves, gpus: followGpus, plan: followPlan, health: followHealth };
+const FOLLOW = { curves: followCurves, gpus: () => later("gpus", 200, followGpus), plan: followPlan, health: followHealth };
 
 /** The view that is open. */
 export function view() {
