@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from test_api import ask, running
 
 CONFIG = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -14,6 +16,7 @@ def _everywhere(url: str, name: str) -> list[int]:
         return list(pool.map(lambda _: ask(url, "GET", f"/api/models/{name}")[0], range(ASKED)))
 
 
+@pytest.mark.slow
 def test_a_users_model_is_seen_by_every_worker() -> None:
     with running(LLM_ESTIMATE_WORKERS="4", LLM_ESTIMATE_ACCESS_LOG="false") as url:
         assert set(_everywhere(url, "team-model")) == {404}
@@ -27,6 +30,7 @@ def test_a_users_model_is_seen_by_every_worker() -> None:
         assert set(_everywhere(url, "team-model")) == {404}
 
 
+@pytest.mark.slow
 def test_registering_at_once_gives_the_name_to_one() -> None:
     body = {"name": "contested", "config": CONFIG}
     with (
