@@ -4,6 +4,8 @@ Alembic's scripts run here without its usual `env.py`, so that they work inside 
 """
 
 import fcntl
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,16 @@ from .engine import NO_TRANSACTION, WRITES
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x6C6C6D65  # of PostgreSQL's advisory locks: "llme"
+# Alembic's scripts speak to whichever environment the process entered last: one thread at a time.
+_one_thread = threading.Lock()
+
+
+def _renew() -> None:
+    global _one_thread
+    _one_thread = threading.Lock()  # in a child it may be held by a thread that was not forked
+
+
+os.register_at_fork(after_in_child=_renew)
 
 
 def ensure_current(engine: Engine, address: Address) -> None:
@@ -62,9 +74,12 @@ def _run(connection: Connection, revision: str, steps: Any) -> None:
 
     script = ScriptDirectory(str(SCRIPTS))
     plan = steps(script)
-    with EnvironmentContext(
-        Config(), script, fn=lambda current, _context: plan(revision, current)
-    ) as environment:
+    with (
+        _one_thread,
+        EnvironmentContext(
+            Config(), script, fn=lambda current, _context: plan(revision, current)
+        ) as environment,
+    ):
         environment.configure(connection=connection, render_as_batch=True)
         environment.run_migrations()
 

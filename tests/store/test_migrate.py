@@ -2,8 +2,10 @@
 
 import multiprocessing
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -178,3 +180,18 @@ def test_the_file_is_for_its_owner_only(folder: Path) -> None:
     assert {path.name for path in kept} >= {"store.sqlite3", "store.sqlite3-wal"}
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     store.database.close()
+
+
+def test_threads_migrate_databases_of_their_own(tmp_path: Path) -> None:
+    """Alembic keeps the environment it is in for the whole process: side by side, one ran on the other's."""
+    stores = [Store(f"sqlite:///{tmp_path}/{number}.sqlite3", tmp_path) for number in range(8)]
+    gate = Barrier(len(stores))
+
+    def start(store: Store) -> str | None:
+        gate.wait()
+        store.database.prepare()
+        with store.database.read() as connection:
+            return migrate.version(connection)
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        assert set(pool.map(start, stores)) == {HEAD}
