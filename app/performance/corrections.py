@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..hardware import Accelerator
 from .calibration import NONE, Calibration, Factors
 from .roofline import Rates
-from .training_coefficients import Coefficients
-from .training_terms import Links
+
+if TYPE_CHECKING:  # training's files are read where training is asked about
+    from .training_coefficients import Coefficients
+    from .training_terms import Links
 
 SHORTEST_START: Final = 5e-3  # seconds of a request that a factor of two adds, where none are known
 LINK_MOST: Final = 1.15  # times the fitted share of a link: its datasheet's whole rate
@@ -48,7 +50,7 @@ def rates_on(rates: Rates, calibration: Calibration | None, gpu: Accelerator, ba
     return rates if calibration is None else corrected(rates, calibration.on(gpu.name, backend))
 
 
-def corrected_training(c: Coefficients, factors: Factors) -> Coefficients:
+def corrected_training(c: "Coefficients", factors: Factors) -> "Coefficients":
     """The coefficients of a training step with these factors; shares of a peak stay at or below 1."""
     if factors == NONE:
         return c
@@ -66,7 +68,7 @@ def corrected_training(c: Coefficients, factors: Factors) -> Coefficients:
     )
 
 
-def corrected_links(links: Links, factors: Factors) -> Links:
+def corrected_links(links: "Links", factors: Factors) -> "Links":
     """The links of a training run with these factors."""
     if factors.network == 1:
         return links
