@@ -72,7 +72,6 @@ class Traffic:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
-        patience.end()  # of whatever this thread answered before
         environ[REQUEST_ID] = request_id = _request_id(environ.get("HTTP_X_REQUEST_ID", ""))
 
         def start(status: str, headers: list[tuple[str, str]], failure: Any = None) -> Callable[..., Any]:
@@ -86,7 +85,10 @@ class Traffic:
                 status, [*headers, ("X-Request-ID", request_id), *HEADERS, *closed], failure
             )
 
-        return self.application(environ, start)
+        try:
+            return self.application(environ, start)
+        finally:
+            patience.end()  # the thread goes on to something else
 
 
 def _request_id(given: str) -> str:

@@ -89,3 +89,9 @@ def test_many_wrong_names_are_refused_without_much_ado(client: FlaskClient) -> N
     twice = '{"a":1' + "".join(f',"b{number}":1' for number in range(50_000)) + ',"a":1}'
     refused = client.post("/api/memory/inference", data=twice, content_type="application/json")
     assert "a" in check_error(refused, 400)["error"]
+
+
+def test_a_request_s_budget_ends_with_it(client: FlaskClient, patient_for: Callable[[int], None]) -> None:
+    patient_for(10**9)
+    assert client.post("/api/memory/inference", json={"model_name": "Qwen3-0.6B"}).status_code == 200
+    assert budget._CHECK.get() is None
