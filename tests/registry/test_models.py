@@ -1,7 +1,6 @@
 """Built-in models: all folders, the names people type, broken files, listings."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ ENTRIES = list(REGISTRY)
 def test_all_folders_load() -> None:
     assert REGISTRY.problems == []
     assert len(REGISTRY) == len(list(REGISTRY.folder.iterdir())) == 515
-
-
-def test_loading_is_quick() -> None:
-    started = time.process_time()
-    ModelRegistry()
-    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
