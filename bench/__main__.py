@@ -3,13 +3,13 @@
 import sys
 from itertools import chain
 
-from . import inside, served, sweeps
+from . import inside, served, speed, sweeps
 
 
 def main() -> int:
     """Measure all, print as it goes."""
     over = 0
-    for what, measured, limit in chain(inside.rows(), sweeps.rows(), served.rows()):
+    for what, measured, limit in chain(inside.rows(), speed.rows(), sweeps.rows(), served.rows()):
         bound = "" if limit is None else f"   limit {limit:>9,.0f}"
         verdict = "" if limit is None else "  ok" if measured <= limit else "  OVER"
         over += verdict == "  OVER"
