@@ -37,10 +37,11 @@ export const CONTROLS = {
     gpu: [number("tensor_parallel", { label: "gpu_count", stepper: true }), choice("backend")],
     workload: [USERS, LENGTH],
     more: {
-      cache: [choice("precision"), number("block_size"), number("max_num_seqs"), number("max_num_batched_tokens")],
+      cache: [choice("precision"), number("block_size"), number("max_num_seqs"), number("max_num_batched_tokens"), number("shared_prefix_length")],
       runtime: [text("backend_version"), choice("attention"), flag("enforce_eager"), number("gpu_memory_utilization", { fraction: true })],
       layout: [number("pipeline_parallel"), number("data_parallel"), number("expert_parallel"), number("gpus_per_node")],
-      extras: [number("max_loras"), number("max_lora_rank"), text("speculative.draft"), number("speculative.num_tokens")],
+      extras: [number("max_loras"), number("max_lora_rank"), text("speculative.draft"), number("speculative.num_tokens"),
+        number("images.count"), number("images.width"), number("images.height")],
       load: [
         number("input_length"), number("output_length"),
         number("request_rate", { only: "performance", fraction: true }), number("concurrency", { only: "performance" }),
