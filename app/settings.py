@@ -142,7 +142,7 @@ class Settings:
     )
     port: int = _setting("PORT", "5000", "port to bind", _port)
     workers: int = _setting("LLM_ESTIMATE_WORKERS", "0", "worker processes; 0 is one per core", _count)
-    threads: int = _setting("LLM_ESTIMATE_THREADS", "4", "threads of each worker", _count)
+    threads: int = _setting("LLM_ESTIMATE_THREADS", "2", "threads of each worker", _count)
     token: str | None = _setting(
         "LLM_ESTIMATE_TOKEN", "", "bearer token that may do everything, on any bind", _optional, secret=True
     )
