@@ -7,7 +7,8 @@ second waits for the cache to cross the network.
 from dataclasses import replace
 
 from .estimate import Flow, Quantiles
-from .load import Point, Service, root, service_of
+from .load import root
+from .replica import Point, Service, service_of
 from .setup import Setup
 from .tails import gamma_quantile, quantiles_of_ttft
 

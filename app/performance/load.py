@@ -8,135 +8,23 @@ gaps after a request's own long first step are longer than the mean: rho = lambd
 it, and so on, which adds (G - S) rho / (1 - rho) to a request whose first step took G.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from math import exp, log, pi, sqrt
 from typing import Final
 
-from .decoding import DecodeTimes
-from .estimate import Flow, Quantiles
+from .estimate import Flow
+from .percentiles import percentiles
+from .replica import CLOSE, Point, Service, service_of
 from .setup import Setup
-from .step import Engine
-from .tails import capped, gamma_quantile, poisson_quantile, quantiles_of_ttft
+from .tails import capped
 
 SECANTS: Final = 12
-CLOSE: Final = 1e-4
 AHEAD: Final = 2.0  # times the least that may decode: where the search looks first
 SETTLED: Final = 5e-4  # of the sequences: where the search stops
-MOST_ROOM: Final = 2**14  # sequences; what no memory bounds
 SETTLED_SHARE: Final = 0.2  # of a run's requests that are its first: fewer, and its start does not count
 SHORT: Final = 2.3  # short answers share the excess among fewer gaps
-NORMAL: Final = {"p50": 0.0, "p90": 1.2816, "p99": 2.3263}
-SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One replica as a queue sees it: seconds of a step by sequences, of a prompt in it (`read_at`: beside
-    one sequence and beside a full room).
-
-    `steps`: steps of a request after its first token. `room`: sequences at once. `start`: seconds of each
-    request beside the engine.
-    """
-
-    engine: Engine
-    context: float
-    prompt: int
-    cached: int
-    steps: float
-    room: int
-    start: float
-    cv: float
-    read_at: tuple[float, float]
-    times: DecodeTimes
-
-    def step(self, sequences: float) -> float:
-        """Seconds of a step without prompts."""
-        return self.times(max(sequences, 1.0))
-
-    def met_step(self, sequences: float, bunch: float) -> float:
-        """The same as a sequence meets it, where the others come in bunches of so many around the mean."""
-        wide = sqrt(sequences * bunch)
-        most = min(sequences + bunch + wide, self.room)
-        return (self.step(sequences + bunch - wide) + self.step(most)) / 2
-
-    def read(self, sequences: float) -> float:
-        """Seconds that a prompt adds: nearly a straight line in the sequences it is read beside."""
-        alone, full = self.read_at
-        return alone + (full - alone) * sequences / self.room
-
-    def sustainable(self) -> float:
-        """Requests/s that one replica can go on with."""
-        read = self.read(self.room)
-        return 1 / (read + self.steps * self.step(self.room) / self.room)
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Where the queue settles: sequences, seconds of a bare step, of a prompt, of a mean step, the rate.
-
-    `loop`: requests come when others end, at the end of a step. `cut`: share of a gate's prompts that the
-    token budget leaves for the next step, where those before them already decode. `bunch`: prompts that a
-    step reads with a request's own, where answers of one length keep a loop's requests together.
-    """
-
-    sequences: float
-    step: float
-    read: float
-    mean_step: float
-    rate: float
-    loop: bool = False
-    cut: float = 0.0
-    bunch: float = 0.0
-
-    @property
-    def reading(self) -> float:
-        """Share of the time that prompts are read."""
-        return min(self.rate * self.read, 1 - CLOSE)
-
-    @property
-    def second_moment(self) -> float:
-        """Of the length of a step: prompts come as a Poisson stream."""
-        spread = self.rate * self.mean_step * self.read**2 / (1 - self.reading**2)
-        return self.mean_step**2 + spread
-
-    @property
-    def own_step(self) -> float:
-        """Seconds of the step that reads a request's own prompt, and those that came with it."""
-        beside = self.mean_step if self.loop else self.second_moment / self.mean_step
-        return self.step + self.read * max(1 + self.rate * beside, self.bunch)
-
-    @property
-    def excess(self) -> float:
-        """Seconds that a request's gaps are longer in all than as many mean steps."""
-        if self.loop:
-            return 0.0
-        return (1 + self.cut) * (self.own_step - self.mean_step) * self.reading / (1 - self.reading)
-
-    def stay(self, steps: float) -> float:
-        """Seconds from the first token to the last."""
-        return steps * self.mean_step + self.excess if steps else 0.0
-
-
-def service_of(setup: Setup) -> Service:
-    """The replica that a setup describes."""
-    engine, room = setup.engine, min(setup.room, MOST_ROOM)
-    alone, full = (
-        engine.marginal(beside, setup.context, setup.prompt, setup.cached) for beside in (1.0, float(room))
-    )
-    return Service(
-        engine,
-        setup.context,
-        setup.prompt,
-        setup.cached,
-        (setup.output - 1) / engine.accepted,
-        room,
-        engine.rates.start,
-        setup.request.length_cv,
-        (alone, full),
-        DecodeTimes(engine, setup.context),
-    )
 
 
 def poisson(setup: Setup, rate: float, service: Service | None = None) -> Flow:
@@ -335,68 +223,5 @@ def _flow(
         waiting=point.rate * wait,
         saturation=load,
         sustainable=sustainable * setup.replicas,
-        spread=cache(lambda: _spread(setup, service, point, ttft, load)),
+        spread=cache(lambda: percentiles(setup, service, point, ttft, load)),
     )
-
-
-def _spread(
-    setup: Setup, service: Service, point: Point, ttft: float, load: float
-) -> Mapping[str, Quantiles]:
-    """Percentiles of each latency."""
-    floor = service.start + point.step + point.read
-    long = point.read > 5 * point.step
-    first = quantiles_of_ttft(ttft, floor, load, service.cv > 0.5, long)
-    none = Quantiles(0.0, 0.0, 0.0, 0.0)
-    deviation = _deviation(service, point)
-    return {
-        "ttft_ms": first,
-        "tpot_ms": _per_request(setup, service, point, deviation) if service.steps else none,
-        "itl_ms": _gaps(setup, point) if service.steps else none,
-        "e2e_latency_ms": _whole(service, point, ttft, first, deviation),
-    }
-
-
-def _per_request(setup: Setup, service: Service, point: Point, deviation: float) -> Quantiles:
-    """Mean gap of a request, which varies with what falls into it."""
-    kept = setup.engine.accepted
-    mean = point.stay(service.steps) / service.steps
-    wide = deviation / service.steps
-    at = {name: max(point.step, mean + z * wide) / kept for name, z in NORMAL.items()}
-    return Quantiles(mean / kept, at["p50"], at["p90"], at["p99"])
-
-
-def _deviation(service: Service, point: Point) -> float:
-    """Standard deviation of the time from first to last token, of answers of one length [s].
-
-    Prompts that fall into it are a Poisson number, each of which lets more come; and how many decode
-    beside it varies as much as a Poisson number does.
-    """
-    stay = point.stay(service.steps)
-    alive = max(point.sequences, 1.0)
-    beside = max(0.0, service.step(min(alive + sqrt(alive), service.room)) - service.step(alive))
-    prompts = sqrt(point.rate * stay) * point.read
-    if not point.loop:
-        prompts /= 1 - point.reading
-    return sqrt(prompts**2 + (service.steps * beside) ** 2)
-
-
-def _gaps(setup: Setup, point: Point) -> Quantiles:
-    """Gaps: a bare step, or one with as many prompts as a gate holds; never more than the budget reads."""
-    kept, coming = setup.engine.accepted, point.rate * point.mean_step
-    most = point.step + max(point.read, setup.engine.budget / max(setup.prompt, 1) * point.read)
-    at = {
-        name: min(most, point.step + point.read * poisson_quantile(coming, share)) / kept
-        for name, share in SHARES.items()
-    }
-    return Quantiles(point.mean_step / kept, at["p50"], at["p90"], at["p99"])
-
-
-def _whole(service: Service, point: Point, ttft: float, first: Quantiles, deviation: float) -> Quantiles:
-    """Whole requests: lengths as their distribution has them, and the spread of their gaps."""
-    rest = point.stay(service.steps)
-    if not rest:
-        return first
-    slow = deviation / rest
-    cv = sqrt(service.cv**2 + slow**2)
-    p50, p90, p99 = (ttft + rest * gamma_quantile(cv, share) for share in SHARES.values())
-    return Quantiles(ttft + rest, p50, p90, p99)

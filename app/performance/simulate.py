@@ -12,7 +12,7 @@ from typing import Final
 
 from ..budget import turn
 from .estimate import Flow, Quantiles
-from .load import Service, service_of
+from .replica import Service, service_of
 from .setup import Setup
 
 WARM_UP: Final = 0.2  # of the requests: the queue fills before what is counted

@@ -7,7 +7,8 @@ from typing import Final
 
 from ..messages import Message
 from ..performance.estimate import Flow
-from ..performance.load import Service, closed, poisson, service_of
+from ..performance.load import closed, poisson
+from ..performance.replica import Service, service_of
 from ..performance.requests import PerformanceRequest
 from ..performance.setup import Setup, set_up
 from .bounds import gap_asked

@@ -1,6 +1,6 @@
 """From an estimate to the answer that people and programs read: exact integers, and strings beside them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -130,3 +130,14 @@ def _ranges(rank: Rank, total_name: str) -> dict[str, dict[str, int]]:
         high[term.name] = high.get(term.name, 0) + (term.bytes if term.high is None else term.high)
     low, high = _with_total(low, total_name), _with_total(high, total_name)
     return {name: {"low": low[name], "high": high[name]} for name in low}
+
+
+def side_by_side(results: Sequence[Mapping[str, Any]], by: str, compared: Sequence[str]) -> dict[str, Any]:
+    """Positions of the smallest and largest figure, and the main figures of each; null where one failed."""
+    known = {place: each[by] for place, each in enumerate(results) if by in each}
+    return {
+        "by": by,
+        "smallest": min(known, key=known.__getitem__, default=None),
+        "largest": max(known, key=known.__getitem__, default=None),
+        "differences": [{"field": name, "values": [each.get(name) for each in results]} for name in compared],
+    }

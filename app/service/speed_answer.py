@@ -6,7 +6,7 @@ from typing import Any, Final
 from ..memory.requests import Model
 from ..messages import Message
 from ..performance.estimate import OperationTime, Performance
-from .answer import Style, render
+from .answer import Style, render, side_by_side
 
 DIGITS: Final = 6  # significant ones: speeds are not known to more
 ORDERED_BY: Final = "throughput_tokens_per_sec"
@@ -53,14 +53,8 @@ def render_speed(
 
 
 def speed_summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Which of several answers is fastest, with each one's main figures; null where one failed."""
-    known = {place: each[ORDERED_BY] for place, each in enumerate(results) if ORDERED_BY in each}
-    return {
-        "by": ORDERED_BY,
-        "smallest": min(known, key=known.__getitem__, default=None),
-        "largest": max(known, key=known.__getitem__, default=None),
-        "differences": [{"field": name, "values": [each.get(name) for each in results]} for name in COMPARED],
-    }
+    """Which of several answers is fastest."""
+    return side_by_side(results, ORDERED_BY, COMPARED)
 
 
 def _definitions(found: Performance, style: Style) -> dict[str, str]:

@@ -8,7 +8,7 @@ from ..memory.estimate import Estimate
 from ..memory.requests import Model
 from ..messages import Message
 from ..performance.training_requests import TrainingPerformance
-from .answer import Style, render, warning
+from .answer import Style, render, side_by_side, warning
 
 DIGITS: Final = 6  # significant ones: speeds are not known to more
 RATES: Final = ("tokens_per_sec_per_gpu", "tokens_per_sec", "mfu", "hfu", "tflops_per_gpu")
@@ -65,14 +65,8 @@ def render_training_speed(
 
 
 def training_speed_summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Which of several answers is fastest, with each one's main figures; null where one failed."""
-    known = {place: each[ORDERED_BY] for place, each in enumerate(results) if ORDERED_BY in each}
-    return {
-        "by": ORDERED_BY,
-        "smallest": min(known, key=known.__getitem__, default=None),
-        "largest": max(known, key=known.__getitem__, default=None),
-        "differences": [{"field": name, "values": [each.get(name) for each in results]} for name in COMPARED],
-    }
+    """Which of several runs is fastest."""
+    return side_by_side(results, ORDERED_BY, COMPARED)
 
 
 def _ranges(figures: Mapping[str, float | None], band: float) -> dict[str, dict[str, float | None]]:

@@ -7,7 +7,8 @@ import pytest
 
 from app.performance.estimate import Flow
 from app.performance.inference import estimate_performance
-from app.performance.load import closed, poisson, service_of
+from app.performance.load import closed, poisson
+from app.performance.replica import service_of
 from app.performance.simulate import Random, simulate
 from tests.performance.questions import ask, setup
 
