@@ -16,6 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,7 +62,7 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
         time.sleep(0.05)
 
 
-class Server:
+class Server(ABC):
     """One process on one port: started, stopped, killed and started again."""
 
     name = "server"
@@ -71,13 +72,13 @@ class Server:
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """What to run in the foreground."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answers(self) -> bool:
         """Whether it serves already."""
-        raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
         """Variables on top of our own."""

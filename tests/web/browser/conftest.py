@@ -20,6 +20,7 @@ from werkzeug.serving import make_server
 
 from app.api.application import create_app
 from app.settings import read_settings
+from tests.servers import program
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -105,9 +106,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The source of axe-core."""
     if given := os.environ.get("AXE"):
         return Path(given).read_text(encoding="utf-8")
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("axe-core comes from npm, which is not installed")
+    npm = program("npm")
     folder = tmp_path_factory.mktemp("axe")
     command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "axe-core@4"]
     subprocess.run(command, cwd=folder, check=True, timeout=300)
