@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test bench load soak accuracy lint oracle clean
+.PHONY: help serve test fuzz bench load soak accuracy lint oracle clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,6 +17,10 @@ serve: $(VENV)/.serve ## set up and serve on HOST [127.0.0.1] and PORT [5000]
 
 test: $(VENV)/.dev ## set up and run the tests
 	@$(BIN)/python -m pytest -q
+
+fuzz: $(VENV)/.dev ## draw new configurations, logs, files and requests, other ones in each run
+	@HYPOTHESIS_PROFILE=searching $(BIN)/python -m pytest -q -m '' tests/architecture/test_fuzz.py \
+		tests/api/test_fuzz.py tests/api/test_contract.py tests/registry/test_safetensors.py
 
 bench: $(VENV)/.dev ## processor time of each path, beside a bare Flask echo
 	@$(BIN)/python -m bench

@@ -22,7 +22,12 @@ class Recorder:
         self._tensors = 0
 
     def tensor(self, width: int, axis: Axis = Axis.TOKENS, of: Tensor | None = None) -> Tensor:
-        """A new value; with `of`, a view that lives in that tensor's storage."""
+        """A new value; with `of`, a view that lives in that tensor's storage.
+
+        Raises `OverflowError` for a width below zero, which no configuration of a real model leads to.
+        """
+        if width < 0:
+            raise OverflowError(f"a width of {width}")
         self._tensors += 1
         return Tensor(self._tensors, axis, width, of.storage if of else self._tensors)
 
@@ -55,7 +60,12 @@ class Recorder:
         experts: int = 0,
         transposed: bool = False,
     ) -> Parameter:
-        """A weight under the present scope (not yet used by any operation)."""
+        """A weight under the present scope (not yet used by any operation).
+
+        Raises `OverflowError` for a dimension below zero, as `tensor` does.
+        """
+        if min(shape, default=0) < 0:
+            raise OverflowError(f"a shape of {tuple(shape)}")
         return Parameter(self.path(name), tuple(shape), role, split, dtype, buffer, tied, experts, transposed)
 
     def _add(self, operation: Operation) -> Tensor:

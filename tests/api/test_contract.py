@@ -39,8 +39,6 @@ CONFIG = schemathesis.Config.from_dict(
 schema = schemathesis.openapi.from_wsgi("/openapi.json", APP, config=CONFIG)
 EXAMPLES = {
     "deadline": None,
-    "derandomize": True,
-    "database": None,
     "suppress_health_check": list(HealthCheck),
 }
 

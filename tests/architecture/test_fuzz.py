@@ -117,14 +117,14 @@ def traced() -> Any:
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=QUIET)
+@settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
 @given(CONFIGS)
 def test_mutated_configurations_are_sized_or_refused(config: dict[str, Any]) -> None:
     holds(config)
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=QUIET)
+@settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
 @given(CONFIGS)
 def test_ten_thousand_mutated_configurations_are_sized_or_refused(config: dict[str, Any]) -> None:
     holds(config)
