@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from .gguf_types import BLOCKS, bits_per_weight, fitting
+from .gguf_types import BLOCKS, IN_NO_MIX, bits_per_weight, fitting
 
 
 class Category(Enum):
@@ -63,7 +63,7 @@ def _mixes() -> dict[str, Mix]:
         "iq3_m": "IQ3_S",
         "mxfp4_moe": "MXFP4",
     }
-    mixed_only = ("Q3_K", "Q4_K", "Q5_K", "Q8_K", "MXFP4", "NVFP4")
+    mixed_only = ("Q3_K", "Q4_K", "Q5_K", "Q8_K", "MXFP4", "NVFP4", *IN_NO_MIX)
     plain = {kind.lower(): kind for kind in BLOCKS if kind not in mixed_only}
     return {name: Mix(name, base) for name, base in sorted({**plain, **odd}.items())}
 
