@@ -29,6 +29,7 @@ class Layout:
 
     `experts_over_data`: expert weights are divided over data-parallel ranks too (vLLM's and SGLang's
     data-parallel attention), instead of every replica holding all of them.
+    `expert_slices`: ranks that share one expert's matrices; 0 for as many as are left.
     """
 
     tensor: int = 1
@@ -37,6 +38,7 @@ class Layout:
     expert: int = 1
     context: int = 1
     experts_over_data: bool = False
+    expert_slices: int = 0
 
     @property
     def gpus(self) -> int:
@@ -51,7 +53,7 @@ class Layout:
     @property
     def expert_tensor(self) -> int:
         """Ranks that share one expert's matrices."""
-        return max(1, self.expert_ranks // self.expert)
+        return self.expert_slices or max(1, self.expert_ranks // self.expert)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

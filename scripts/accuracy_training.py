@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.architecture import read_config  # noqa: E402
 from app.memory.requests import Lora, Model, TrainingRequest  # noqa: E402
-from app.memory.training import estimate_training  # noqa: E402
+from app.memory.training.estimate import estimate_training  # noqa: E402
 
 GIB = 2**30
 

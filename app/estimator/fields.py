@@ -97,6 +97,7 @@ class TrainingFields(ModelFields, total=False):
     pipeline_chunks: int
     context_parallel: int
     expert_parallel: int
+    expert_imbalance: float
     gpu: Gpu | None
     gpus_per_node: int
     solve_for: str | None

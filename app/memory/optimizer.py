@@ -31,6 +31,7 @@ class Group:
     item: int
     matrix: bool = True
     in_place: bool = False  # trained where it stands, beside adapters that are tensors of their own
+    expert: bool = False  # of routed experts, which expert parallelism divides
 
     @property
     def elements(self) -> int:

@@ -131,6 +131,7 @@ class TrainingRequest:
     pipeline_parallel: int = 1
     context_parallel: int = 1
     expert_parallel: int = 1
+    expert_imbalance: float = 1.0  # tokens of the fullest expert rank over the mean
     gpu: Accelerator | None = None
     gpus_per_node: int = 8
     solve_for: str | None = None

@@ -96,11 +96,13 @@ Repack = Callable[[str, Parameter, tuple[int, ...], Iterable[Stored]], Iterable[
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One rank's weights: bytes as tensors are, bytes as the allocator gives them, elements."""
+    """One rank's weights: bytes as tensors are, bytes as the allocator gives them, elements; of the exact
+    bytes, those of routed experts."""
 
     exact: int
     allocated: int
     elements: int
+    of_experts: int = 0
 
 
 def allocated(size: int) -> int:
@@ -128,7 +130,7 @@ def rank_weights(
 
     `repack` tells what a runtime makes of the tensors after loading.
     """
-    exact = given = elements = 0
+    exact = given = elements = experts = 0
     vocabulary = stored.architecture.vocab_size if pad > 1 or layout.tensor > 1 else 0
     for section, places in stage.sections:
         copies = min(places, section.copies)
@@ -141,10 +143,11 @@ def rank_weights(
             for suffix, size in made:
                 key = (*fused_with(operation, parameter), suffix)
                 sizes[key] = sizes.get(key, 0) + size
+                experts += copies * size if parameter.experts else 0
         exact += copies * sum(sizes.values())
         given += copies * sum(map(allocated, sizes.values()))
     if stored.size_billions is None:
-        return Weights(exact, given, elements)
+        return Weights(exact, given, elements, experts)
     return _sized(stored, elements)
 
 

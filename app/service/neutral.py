@@ -54,6 +54,7 @@ _RULES: Final = (
     Rule("zero_stage", "neutral_one_replica", lambda r: r.zero_stage > 0 and _one_replica(r)),
     Rule("fsdp", "neutral_one_replica", lambda r: r.fsdp != "none" and _one_replica(r)),
     Rule("sequence_parallel", "neutral_no_tensor_parallel", lambda r: r.tensor_parallel == 1),
+    Rule("expert_imbalance", "neutral_no_expert_ranks", lambda r: r.expert_parallel == 1),
     Rule("gpus_per_node", "neutral_no_network", lambda r: r.fsdp != "hsdp" or _one_gpu(r)),
 )
 

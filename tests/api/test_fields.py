@@ -88,6 +88,7 @@ TRAINING: dict[str, tuple[dict[str, Any], Any]] = {
     "pipeline_parallel": (DENSE, 2),
     "context_parallel": (DENSE, 2),
     "expert_parallel": ({**EXPERTS, "data_parallel": 2}, 2),
+    "expert_imbalance": ({**EXPERTS, "data_parallel": 8, "expert_parallel": 8}, 1.5),
     "gpu": (DENSE, "A100-80GB"),
     "gpus_per_node": ({**DENSE, "data_parallel": 8, "fsdp": "hsdp"}, 2),
     "solve_for": (DENSE, "max_batch_size"),
@@ -143,6 +144,7 @@ NEUTRAL: list[tuple[str, dict[str, Any], str]] = [
     ("training", {**DENSE, "method": "lora", "trainable_parameters": 5}, "trainable_parameters"),
     ("training", {**DENSE, "zero_stage": 2}, "zero_stage"),
     ("training", {**DENSE, "fsdp": True}, "fsdp"),
+    ("training", {**EXPERTS, "data_parallel": 8, "expert_imbalance": 2}, "expert_imbalance"),
 ]
 
 

@@ -136,6 +136,12 @@ class TrainingSchema(ModelSchema, PresentationSchema):
         "Shares of the sequence.", most=MOST_GPUS, default=_default("context_parallel")
     )
     expert_parallel = Integer("Groups of experts.", most=MOST_GPUS, default=_default("expert_parallel"))
+    expert_imbalance = Number(
+        "With expert_parallel: tokens of the fullest rank over the mean; a capacity factor bounds it.",
+        least=1,
+        most=MOST_GPUS,
+        default=_default("expert_imbalance"),
+    )
     gpu = TextOrObject("A name, or an object whose fields override the named one's.", default=_default("gpu"))
     gpus_per_node = Integer("GPUs in a machine.", most=MOST_GPUS, default=_default("gpus_per_node"))
     solve_for = Choice(

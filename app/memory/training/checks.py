@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ...architecture import Architecture
-from ...architecture.operations import Attention, Scan
+from ...architecture.operations import Attention, Experts, Scan
 from ...errors import InvalidRequest, NotSupportedYet, Problem
 from ...messages import Message
 from .. import optimizer as optimizers
@@ -15,7 +15,6 @@ from .lowering import RULES
 from .scans import EXACT
 
 FOLLOWED = frozenset(kind.__name__ for kind in RULES) | {"Hold"}
-ADAPTED = ("lora", "qlora", "dora")
 
 
 def check(request: TrainingRequest) -> None:
@@ -36,8 +35,26 @@ def contradictions(request: TrainingRequest) -> Iterator[Problem]:
         yield _problem("optimizer_fused", "training_foreach_and_fused")
     if request.optimizer_fused and not optimizers.find(request.optimizer, request.momentum).fused:
         yield _problem("optimizer_fused", "training_not_fused", optimizer=request.optimizer)
+    most = most_imbalance(request)
+    if most is not None and request.expert_imbalance > most:
+        yield _problem(
+            "expert_imbalance", "training_imbalance", value=request.expert_imbalance, most=most,
+            ranks=request.expert_parallel,
+        )  # fmt: skip
     if request.zero_stage and request.fsdp != "none":
         yield _problem("fsdp", "training_zero_and_fsdp", stage=request.zero_stage)
+
+
+def most_imbalance(request: TrainingRequest) -> float | None:
+    """Tokens of a rank over the mean if it got every token as often as it can; None without such ranks.
+
+    A token goes to `top_k` different experts, so that one rank gets it no more often than it has experts.
+    """
+    ranks = request.expert_parallel
+    mixtures = [op for _, op in request.model.architecture.operations() if isinstance(op, Experts)]
+    if ranks == 1 or not mixtures:
+        return None
+    return max(ranks * min(op.top_k, -(-op.count // ranks)) / op.top_k for op in mixtures if op.top_k)
 
 
 def not_computed(request: TrainingRequest) -> Iterator[str]:

@@ -3,6 +3,12 @@
 The default of transformers 5 (`integrations/moe.py`, grouped_mm): tokens are gathered once per chosen
 expert in the order of the experts, go through two grouped products, are weighted, put back in order and
 summed, so every inner tensor has top_k rows a token whatever the router decides.
+
+With experts on several ranks an all-to-all exchange stands before and behind (Megatron Core's alltoall
+dispatcher without dropping): what a rank receives depends on the router, and the fullest one gets
+`expert_imbalance` times the mean. With a capacity factor c, tokens beyond are dropped before the exchange
+and buffers padded to it, so that the imbalance is c at most (Megatron Core's `moe/README.md`; DeepSpeed-MoE,
+arXiv 2201.05596).
 """
 
 from ...architecture.operations import Experts, Parameter, Role, Route
@@ -51,19 +57,30 @@ def experts(low: Lowering, op: Experts) -> None:
     tape = low.tape
     x, weights = low.value(op.inputs[0]), low.value(op.inputs[1])
     item, rows = x.item, op.top_k * TOKENS
+    apart = low.mode.layout.expert > 1
     order, back = Storage(INDEX * rows), Storage(INDEX * rows)
-    gathered = gathered_rows(low, x, rows * op.fan_in, Storage(INDEX * rows))
-    chosen = gathered_rows(low, weights, rows, order)
+    own = op.top_k * x.count if apart else rows * op.fan_in
+    gathered = gathered_rows(low, x, own, Storage(INDEX * rows))
+    chosen = gathered_rows(low, weights, low.received(op, 1), order)
+    if apart:
+        gathered = exchanged(low, gathered, low.received(op, op.fan_in))
     matrices = [p for p in op.parameters if p.role is Role.EXPERT]
     biases = [p for p in op.parameters if p.role is Role.BIAS]
-    inner = share(op.width, low.ranks) * rows
+    inner = low.received(op, share(op.width, low.mode.layout.expert_tensor))
     hidden = entered(low, op, gathered, matrices[:-1], biases[:1], inner)
-    out = grouped(low, hidden, matrices[-1], rows * op.fan_in, biases[1:])
+    out = grouped(low, hidden, matrices[-1], low.received(op, op.fan_in), biases[1:])
     weighted = tape.multiply(out, chosen)
+    if apart:
+        weighted = exchanged(low, weighted, own)
     ordered = gathered_rows(low, weighted, weighted.count, back)
     summed = tape.new(x.count, ordered.item, ordered)
     tape.record(Node(((ordered, Flow.EXPAND),), (summed,)))
     low.put(op.output, tape.cast(summed, item))
+
+
+def exchanged(low: Lowering, x: Value, count: int) -> Value:
+    """Rows sent to the ranks of their experts, or back: a buffer of what arrives, nothing kept."""
+    return low.tape.fused((x,), count, x.item)
 
 
 def entered(

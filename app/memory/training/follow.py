@@ -31,10 +31,8 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     """The largest moment of each phase."""
     batch = request.sequences
     length = ceil_div(request.sequence_length, request.context_parallel)
-    shard, extra = step.sharding, step.buffers
-    weights = 0 if request.offload.parameters != "none" else ceil_div(step.weights, shard.weights)
-    states = ceil_div(step.states + step.masters, shard.states)
-    gradients = ceil_div(step.gradients, shard.gradients)
+    weights = 0 if request.offload.parameters != "none" else step.weights
+    states, gradients, extra = step.states + step.masters, step.gradients, step.buffers
     waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
     beside = ceil(max(Fraction(0), step.in_flight - 1) * value(step.plan.kept, batch, length))
     resident = Held(weights, waiting, states, beside, extra.always)
@@ -48,7 +46,7 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
         gradients,
         states,
         value(step.plan.held, batch, length),
-        ceil_div(step.step_temporary, shard.states) + extra.step + extra.always,
+        step.step_temporary + extra.step + extra.always,
     )
     return phases
 
@@ -56,9 +54,9 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
 def host_bytes(step: Step, request: TrainingRequest) -> int:
     """Bytes in host memory for one rank: what is offloaded there."""
     length = ceil_div(request.sequence_length, request.context_parallel)
-    host = ceil_div(step.host_states, step.sharding.states) if request.offload.optimizer == "cpu" else 0
+    host = step.host_states if request.offload.optimizer == "cpu" else 0
     if request.offload.parameters == "cpu":
-        host += ceil_div(step.weights, step.sharding.weights)
+        host += step.weights
     if request.offload.activations == "cpu":
         host += ceil(step.in_flight * value(step.plan.host, request.sequences, length))
     return host

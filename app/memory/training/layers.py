@@ -32,6 +32,7 @@ class Cost:
     losing: tuple[Moment, ...] = ()  # the loss going forward
     cached: int = 0  # 16-bit copies of weights that autocast keeps to the end of the forward pass
     leaving: int | None = None  # bytes per element of its output
+    of_experts: int = 0  # of the gradients, those of routed experts
     leaf: int = 0  # an output that stays, with its gradient as large, until the graph is dropped
 
 
@@ -135,7 +136,10 @@ def measure(place: Place, mode: Mode, entering: int | None = None) -> Cost:
     cached = low.cached if mode.checkpointing in ("full", "operations") else 0
     leaf = mode.leaf_inputs and place.section.component == "embedding" and not place.trained
     stays = tape.output.size if tape.output is not None and leaf else 0
-    return Cost(kept, walk.leaves, forward, undominated(walk.moments), 0, (), (), cached, leaving, stays)
+    return Cost(
+        kept, walk.leaves, forward, undominated(walk.moments), cached=cached, leaving=leaving,
+        of_experts=0 if mode.accumulating else low.of_experts, leaf=stays,
+    )  # fmt: skip
 
 
 def undominated(moments: Sequence[Moment]) -> tuple[Moment, ...]:

@@ -1,6 +1,7 @@
 """From the forward description to the tape: each operation becomes the primitives that PyTorch runs."""
 
 from collections.abc import Callable, Collection
+from fractions import Fraction
 from typing import Any
 
 from ... import parallelism
@@ -8,6 +9,7 @@ from ...architecture import adapters as adapter_rules
 from ...architecture.operations import (
     Axis,
     Elementwise,
+    Experts,
     Linear,
     Operation,
     Parameter,
@@ -212,6 +214,18 @@ class Lowering:
     def cached(self) -> int:
         """Bytes of the 16-bit weights that autocast keeps: only those of trained ones."""
         return sum(copy.size for copy in self._casts.values() if copy.grad)
+
+    @property
+    def of_experts(self) -> int:
+        """Bytes of the gradients of routed experts."""
+        experts = {p.name for op in self.section.block.operations for p in op.parameters if p.experts}
+        return sum(v.size for name, v in self._weights.items() if name in experts and v.parameter and v.grad)
+
+    def received(self, op: Experts, width: int) -> int:
+        """Elements of rows of `width` that the fullest expert rank works on: its share of all chosen rows."""
+        uneven = Fraction(self.mode.expert_imbalance).limit_denominator(1000)
+        rows = op.top_k * width * self.mode.layout.expert_tensor * uneven.numerator
+        return share(rows * TOKENS, self.ranks * uneven.denominator)
 
     def narrowed(self, x: Value) -> Value:
         """An operand of a matrix product: each product under autocast casts its own copy."""

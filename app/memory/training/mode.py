@@ -102,3 +102,4 @@ class Mode:
     leaf_inputs: bool = False  # a frozen embedding's output is made a leaf that gets a gradient
     layout: Layout = field(default_factory=Layout)
     sequence_parallel: bool = False
+    expert_imbalance: float = 1.0  # rows of the fullest expert rank over the mean

@@ -59,10 +59,14 @@ class Behind:
     item: int = 1
     of_item: int = 1
     buffers: Buffers = NO_BUFFERS
+    expert_parts: int = 1
 
-    def size(self, gradients: int) -> int:
+    def size(self, cost: Cost) -> int:
         """Bytes that stay of a block's gradients."""
-        return share(gradients, self.parts) * self.item // self.of_item
+        if self.expert_parts == self.parts:
+            return share(cost.gradients, self.parts) * self.item // self.of_item
+        dense = share(cost.gradients - cost.of_experts, self.parts)
+        return (dense + share(cost.of_experts, self.expert_parts)) * self.item // self.of_item
 
     def beside(self, section: Section) -> tuple[int, int]:
         """Bytes of buffers while this block runs forward, and backward."""
@@ -101,7 +105,7 @@ def make_plan(rows: Sequence[Place], mode: Mode, behind: Behind = AS_MADE) -> Pl
                 backward.extend(_meeting(cost, start + held, done) if tied else ())
             summed = source if sections[index].component == "decoder" else 0  # the gradient of `source`
             backward.extend(_moved(cost.backward, start + after_head, done, after_it + summed))
-        done += behind.size(cost.gradients)
+        done += behind.size(cost)
     return Plan(
         _instants(forward),
         _instants(loss),

@@ -9,6 +9,7 @@ from ..weights import StoredModel, stored_model
 
 ITEM: Final = {"float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2}
 HALVES: Final = {"bf16": "bfloat16", "fp16": "float16", "fp8": "bfloat16"}
+ADAPTED: Final = ("lora", "qlora", "dora")
 # Frameworks that keep 16-bit weights beside float32 master copies under mixed precision: Megatron's
 # Float16Optimizer, DeepSpeed's BF16_Optimizer and FP16_Optimizer.
 MASTERED: Final = ("megatron", "deepspeed")
@@ -44,7 +45,7 @@ class Recipe:
 def recipe_of(request: TrainingRequest) -> Recipe:
     """The types that the request's precision, mixed precision and framework mean together."""
     mixed, mastered = request.mixed_precision, request.framework in MASTERED
-    adapted = request.method in ("lora", "qlora", "dora")
+    adapted = request.method in ADAPTED
     precision = request.model.precision or _default_precision(request)
     quantization = request.model.quantization
     if request.method == "qlora" and quantization in (None, "none"):

@@ -1,6 +1,5 @@
 """From a request to what a step needs to know: everything but batch and length, made once and kept."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -9,26 +8,19 @@ from typing import Final
 
 from ...architecture import Architecture
 from ...architecture.operations import Attention
-from ...architecture.sections import Section
 from ...parallelism import Layout, Stage, check_layout
-from .. import optimizer as optimizers
-from ..optimizer import Group
 from ..requests import Lora, TrainingRequest
-from ..weights import StoredModel, rank_weights
+from ..weights import StoredModel
 from .checks import check
 from .layers import Span, places
 from .mode import COMPILED, CUDA_EAGER, LIGER, LITGPT, MEGATRON, TORCHTUNE, Adapters, Kernels, Mode
 from .pipeline import pipeline
 from .plan import Behind, Plan, make_plan
-from .recipes import Recipe, recipe_of
-from .sharding import Buffers, Sharding, buffers, sharding_of
-from .trained import adapter_groups, full_groups, merged
+from .recipes import ADAPTED, Recipe, recipe_of
+from .resident import resident, stepping, trainable
+from .sharding import Buffers, Sharding, buffers, layout_of, sharding_of
 
-ADAPTED: Final = ("lora", "qlora", "dora")
 NARROW_ADAPTERS: Final = ("litgpt", "torchtune")
-# Frameworks whose optimizer steps in one kernel: Apex/TE FusedAdam, torch's fused=True.
-FUSED_STEP: Final = ("megatron", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory", "unsloth")
-
 # Frameworks over transformers' own models, whose `gradient_checkpointing_enable` asks for gradients of the
 # embedding's output, frozen or not (`enable_input_require_grads`).
 OVER_TRANSFORMERS: Final = ("transformers", "deepspeed", "llama_factory", "unsloth")
@@ -75,7 +67,8 @@ _FIELDS: Final = attrgetter(
     "gradient_accumulation_steps", "gradient_checkpointing", "attention", "checkpoint_every_n_layers",
     "objective", "pipeline_schedule", "pipeline_chunks", "galore_rank", "fused_cross_entropy", "compile",
     "framework", "zero_stage", "fsdp", "offload", "data_parallel", "tensor_parallel", "sequence_parallel",
-    "pipeline_parallel", "context_parallel", "expert_parallel", "gpus_per_node",
+    "pipeline_parallel", "context_parallel", "expert_parallel", "expert_imbalance",
+    "gpus_per_node",
 )  # fmt: skip
 
 
@@ -126,10 +119,7 @@ def set_up(question: Question) -> Setup:
     check(request)
     architecture = request.model.architecture
     recipe = recipe_of(request)
-    layout = Layout(
-        request.tensor_parallel, request.pipeline_parallel, request.data_parallel, request.expert_parallel,
-        request.context_parallel, experts_over_data=request.expert_parallel > request.tensor_parallel,
-    )  # fmt: skip
+    layout = layout_of(request)
     check_layout(architecture, layout)
     foreach, fused = stepping(request)
     mode = mode_of(request, recipe, layout, question)
@@ -137,17 +127,7 @@ def set_up(question: Question) -> Setup:
         _step(request, recipe, layout, mode, stage, span, in_flight)
         for stage, span, in_flight in pipeline(request, recipe.stored.sections)
     )
-    trainable = sum(step.trainable * step.stage.count for step in steps)
-    return Setup(steps, recipe, layout, trainable, foreach, fused)
-
-
-def stepping(request: TrainingRequest) -> tuple[bool, bool]:
-    """Whether the optimizer steps over lists, or in one kernel: as asked, else as the framework does."""
-    fused = request.optimizer_fused
-    if fused is None:
-        fused = request.optimizer_foreach is None and request.framework in FUSED_STEP
-    foreach = request.optimizer_foreach if request.optimizer_foreach is not None else not fused
-    return foreach and not fused, fused
+    return Setup(steps, recipe, layout, trainable(request, recipe, mode), foreach, fused)
 
 
 def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: Question) -> Mode:
@@ -176,6 +156,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         leaf_inputs=request.gradient_checkpointing != "none" and request.framework in OVER_TRANSFORMERS,
         layout=layout,
         sequence_parallel=request.sequence_parallel,
+        expert_imbalance=request.expert_imbalance if layout.expert > 1 else 1.0,
     )
 
 
@@ -243,25 +224,14 @@ def _step(
     span: Span,
     in_flight: Fraction,
 ) -> Step:
-    architecture = request.model.architecture
-    sharding, held = sharding_of(request), stage.sections
-    groups = _groups(recipe, layout, mode, held, architecture.vocab_size)
-    elements = sum(group.count * group.elements for group in groups)
-    share = _share(request, architecture)
-    trained = round(elements * share)
-    chosen = optimizers.find(request.optimizer, request.momentum, request.galore_rank)
-    states = round(optimizers.state_bytes(chosen, groups, request.optimizer_dtype) * share)
+    sharding = sharding_of(request)
+    held = resident(request, recipe, layout, mode, sharding, stage)
     item = mode.adapters.item if mode.adapters else recipe.gradient_item
     of_item = mode.adapters.item if mode.adapters else mode.weight_item
-    weights = rank_weights(recipe.stored, layout, stage).exact
-    reference = weights if request.objective == "dpo" and mode.adapters is None else 0
-    gradients = trained * item
-    if mode.adapters is not None:
-        gradients = sum(group.count * group.elements * group.item for group in groups)
-        weights += sum(group.count * group.elements * group.item for group in groups if not group.in_place)
+    beside = buffers(sharding, stage, layout, recipe.local_item, item, held.trained, held.of_experts)
+    parts = sharding.gradients
+    behind = Behind(parts, item, of_item, beside, sharding.of_experts(parts))
     offloaded = request.offload.optimizer != "none"
-    beside = buffers(sharding, stage, layout, recipe.local_item, item, trained)
-    behind = Behind(sharding.gradients, item, of_item, beside)
     return Step(
         stage,
         stage.count * layout.tensor * layout.data * layout.context,
@@ -270,35 +240,11 @@ def _step(
         sharding,
         plan_of(recipe.stored, span, mode, behind),
         beside,
-        weights + reference,
-        0 if offloaded else states,
-        0 if offloaded else trained * recipe.master_item,
-        gradients,
-        0 if offloaded else round(_step_temporary(request, chosen, groups) * share),
-        trained,
-        states + trained * recipe.master_item if offloaded else 0,
+        held.weights,
+        0 if offloaded else held.states,
+        0 if offloaded else held.masters,
+        held.gradients,
+        0 if offloaded else held.step_temporary,
+        held.trained,
+        held.states + held.masters if offloaded else 0,
     )
-
-
-def _step_temporary(request: TrainingRequest, chosen: optimizers.Optimizer, groups: tuple[Group, ...]) -> int:
-    foreach, fused = stepping(request)
-    stepped = tuple(replace(g, item=optimizers.state_item(request.optimizer_dtype, g.item)) for g in groups)
-    return optimizers.step_temporaries(chosen, stepped, foreach=foreach, fused=fused)
-
-
-def _groups(
-    recipe: Recipe, layout: Layout, mode: Mode, held: Sequence[tuple[Section, int]], vocabulary: int
-) -> tuple[Group, ...]:
-    if mode.adapters is not None:
-        return merged(adapter_groups(held, mode.adapters, recipe.weight_item))
-    return merged(full_groups(held, layout, recipe.weight_item, vocabulary))
-
-
-def _share(request: TrainingRequest, architecture: Architecture) -> float:
-    """Trained elements over those of the description: a percentage, a size that was asked for."""
-    if request.method in ADAPTED:
-        return 1.0
-    share = request.trainable_parameters / 100
-    if request.model.size_billions is not None:
-        share *= request.model.size_billions * 1e9 / architecture.parameters.total
-    return share

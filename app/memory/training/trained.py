@@ -29,7 +29,7 @@ def full_groups(
             shape = local_shape(parameter, layout, vocabulary if layout.tensor > 1 else 0)
             own = 4 if parameter.dtype == "float32" else item
             matrix = len(shape) >= 2 and parameter.role not in NO_MATRIX
-            yield Group(shape, count, own, matrix)
+            yield Group(shape, count, own, matrix, expert=bool(parameter.experts))
 
 
 def _trained_places(section: Section, first: int) -> int:
@@ -83,7 +83,7 @@ def merged(groups: Iterator[Group]) -> tuple[Group, ...]:
     """Equal shapes counted together."""
     found: dict[tuple[object, ...], Group] = {}
     for group in groups:
-        key = (group.shape, group.item, group.matrix, group.in_place)
+        key = (group.shape, group.item, group.matrix, group.in_place, group.expert)
         before = found.get(key)
         found[key] = replace(group, count=group.count + before.count) if before else group
     return tuple(found.values())

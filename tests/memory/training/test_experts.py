@@ -1,0 +1,112 @@
+"""Experts divided over ranks: what each rank holds, and the rank that most tokens go to."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from app.architecture import Architecture, read_config
+from app.errors import InvalidRequest
+from app.memory.estimate import Estimate
+from app.memory.requests import Model, TrainingRequest
+from app.memory.training.estimate import estimate_training
+from app.memory.training.setup import layout_of
+
+QWEN3_MOE = {
+    "model_type": "qwen3_moe", "hidden_size": 512, "intermediate_size": 1024, "moe_intermediate_size": 256,
+    "num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 4, "num_experts": 16,
+    "num_experts_per_tok": 4, "vocab_size": 8192,
+}  # fmt: skip
+ROUTED = 4 * 16 * 3 * 512 * 256  # elements of all routed experts
+
+
+@cache
+def moe() -> Architecture:
+    return read_config(QWEN3_MOE)
+
+
+def request(**fields: Any) -> TrainingRequest:
+    return TrainingRequest(Model(moe(), "small"), **fields)
+
+
+def estimate(**fields: Any) -> Estimate:
+    return estimate_training(request(**fields))
+
+
+def maxima(**fields: Any) -> dict[str, int]:
+    found: dict[str, int] = estimate(**fields).extra["maxima_bytes"]
+    return found
+
+
+@pytest.mark.parametrize("ranks", [2, 4, 8])
+def test_replicas_share_experts_among_as_many_as_asked(ranks: int) -> None:
+    dense = moe().parameters.total - ROUTED
+    assert maxima(data_parallel=8, expert_parallel=ranks)["model_weights"] == 2 * (dense + ROUTED // ranks)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "data", "expert", "slices"),
+    [(1, 8, 2, 1), (2, 4, 4, 2), (4, 2, 2, 4), (4, 2, 8, 1), (4, 1, 4, 1), (2, 1, 1, 2)],
+)
+def test_matrices_of_an_expert_are_cut_as_the_rest_where_ranks_suffice(
+    tensor: int, data: int, expert: int, slices: int
+) -> None:
+    asked = request(tensor_parallel=tensor, data_parallel=data, expert_parallel=expert)
+    assert layout_of(asked).expert_tensor == slices
+
+
+@pytest.mark.parametrize("sharded", [{"zero_stage": 3}, {"fsdp": "fsdp2"}, {"zero_stage": 1}], ids=str)
+@pytest.mark.parametrize("ranks", [1, 2, 8])
+def test_all_ranks_together_hold_all_states_once(sharded: dict[str, Any], ranks: int) -> None:
+    held = maxima(data_parallel=8, expert_parallel=ranks, **sharded)
+    whole = moe().parameters.total
+    assert 8 * held["optimizer_states"] == pytest.approx(8 * whole, rel=1e-4)
+    if "zero_stage" not in sharded or sharded["zero_stage"] == 3:
+        assert 8 * held["model_weights"] == pytest.approx(2 * whole, rel=1e-4)
+
+
+def test_the_number_of_trained_parameters_is_the_models_whatever_the_layout() -> None:
+    for layout in (
+        {},
+        {"tensor_parallel": 2},
+        {"pipeline_parallel": 2},
+        {"data_parallel": 4, "expert_parallel": 4},
+    ):
+        assert estimate(**layout).extra["trainable_parameters"] == moe().parameters.total
+
+
+def test_the_rank_that_most_tokens_go_to_keeps_as_much_more_of_its_experts() -> None:
+    def kept(imbalance: float) -> int:
+        fields = {"batch_size": 8, "data_parallel": 4, "expert_parallel": 4, "expert_imbalance": imbalance}
+        return maxima(**fields)["activation_memory"]
+
+    even, half, double = kept(1.0), kept(1.5), kept(2.0)
+    # per routed row and layer: what goes in, gate, up, activation and product, and what comes out
+    more = 4 * 8 * 2048 * 4 * 2 * (2 * 512 + 4 * 256)
+    assert double - even == pytest.approx(more, rel=0.01)
+    assert half - even == pytest.approx(more / 2, rel=0.01)
+
+
+def test_an_even_spread_is_the_default() -> None:
+    spread = {"data_parallel": 4, "expert_parallel": 4}
+    assert estimate(**spread).total == estimate(**spread, expert_imbalance=1.0).total
+
+
+@pytest.mark.parametrize("imbalance", [4.5, 16.0])
+def test_no_rank_gets_more_than_everything(imbalance: float) -> None:
+    with pytest.raises(InvalidRequest):
+        estimate(data_parallel=4, expert_parallel=4, expert_imbalance=imbalance)
+
+
+def test_one_expert_on_a_rank_gets_each_token_once_at_most() -> None:
+    spread = {"data_parallel": 16, "expert_parallel": 16}
+    assert estimate(**spread, expert_imbalance=4.0).total > estimate(**spread).total
+    with pytest.raises(InvalidRequest):
+        estimate(**spread, expert_imbalance=4.1)
+
+
+def test_buffered_gradients_of_experts_are_counted_once() -> None:
+    held = maxima(
+        data_parallel=8, expert_parallel=8, zero_stage=3, framework="megatron", mixed_precision="bf16"
+    )
+    assert 8 * held["gradients"] == pytest.approx(4 * moe().parameters.total, rel=1e-4)
