@@ -75,8 +75,9 @@ class Architecture:
         return cache.bytes_per_token(self.sections, dtype)
 
     def forward_flops(self, batch: int, length: int, *, causal: bool = False, source: int = 0) -> int:
-        """FLOPs of a forward pass with logits at every position."""
-        return flops.forward_flops(self.sections, Extents(batch, length, source=source), causal=causal)
+        """FLOPs of a forward pass with logits at every position, as plain PyTorch multiplies."""
+        extents = Extents(batch, length, source=source, literal=True)
+        return flops.forward_flops(self.sections, extents, causal=causal)
 
     def lora_parameters(self, rank: int, target_modules: str | Sequence[str] = "all-linear") -> int:
         """Trainable parameters of adapters on the chosen modules."""

@@ -1,6 +1,6 @@
 """How a family writes its model down: sections collected in order, under module prefixes."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,10 +65,12 @@ class ModelBuilder:
         start: int = 0,
         runs: int = 1,
         at: Sequence[int] | None = None,
+        needs: Mapping[Hashable, Axis] | None = None,
     ) -> None:
         """`count` layers; those of equal `kinds(index)` are one block, `write(trace, x, *kind)`.
 
-        `at`: the indices, where they are not the `count` from `start` on.
+        `at`: the indices, where they are not the `count` from `start` on. `needs`: what layers of a kind are
+        left out without.
         """
         places: dict[Hashable, list[int]] = {}
         for index in range(start, start + count) if at is None else at:
@@ -88,6 +90,7 @@ class ModelBuilder:
                     label,
                     shares,
                     runs,
+                    needs.get(kind) if needs else None,
                 )
             )
 

@@ -6,7 +6,10 @@ from .operations import Axis, Tensor
 
 
 class Extents(Struct, frozen=True):
-    """`batch` sequences of `length` new tokens over `context` keys [length]; rows of other inputs."""
+    """`batch` sequences of `length` new tokens over `context` keys [length]; rows of other inputs.
+
+    `literal`: lengths as plain PyTorch pads, pools and cuts them before it multiplies (`spans.py`).
+    """
 
     batch: int
     length: int
@@ -15,6 +18,7 @@ class Extents(Struct, frozen=True):
     patches: int = 0
     image_tokens: int = 0
     images: int = 0
+    literal: bool = False
 
     @property
     def keys(self) -> int:
@@ -45,4 +49,11 @@ class Extents(Struct, frozen=True):
 
     def elements(self, tensor: Tensor) -> int:
         """How many elements a tensor has."""
-        return self.rows(tensor.axis) * tensor.width
+        return self.count(tensor) * tensor.width
+
+    def count(self, tensor: Tensor) -> int:
+        """How many rows a tensor has."""
+        if tensor.span is None or not self.literal:
+            return self.rows(tensor.axis)
+        rows = tensor.span.rows(self.source if tensor.axis is Axis.SOURCE else self.length)
+        return rows if tensor.axis in (Axis.ONE, Axis.SEQUENCE) else self.batch * rows

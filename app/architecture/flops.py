@@ -6,11 +6,12 @@ unless `causal` is asked for.
 
 from collections.abc import Iterable
 
-from ..lanes import least, most
+from ..lanes import least, most, some
 from .extents import Extents
 from .operations import Attention, Convolution, Experts, Index, Linear, Operation, Product, Scan
 from .recurrences import scan_flops
 from .sections import Section
+from .spans import Pattern
 
 
 def forward_flops(sections: Iterable[Section], extents: Extents, *, causal: bool = False) -> int:
@@ -18,6 +19,7 @@ def forward_flops(sections: Iterable[Section], extents: Extents, *, causal: bool
     return sum(
         section.count * operation_flops(operation, extents, causal=causal)
         for section in sections
+        if section.needs is None or some(extents.rows(section.needs))
         for operation in section.block.operations
     )
 
@@ -81,10 +83,19 @@ def attention_flops(op: Attention, extents: Extents, causal: bool) -> int:
     """Scores and weighted sum: 2 x pairs x heads x (key_dim + value_dim)."""
     rows = extents.rows(op.output.axis)
     keys = extents.source if op.cross else (extents.keys if op.causal else rows // max(extents.batch, 1))
+    if extents.literal and (op.pattern or (op.einsum and op.key_dim == 1)):
+        return literal_flops(op, extents.batch, rows // max(extents.batch, 1), keys)
     pairs = rows * (keys + (keys // op.compress if op.compress else 0))
     if causal and op.causal:
         pairs = extents.batch * causal_pairs(extents.length, keys, op.window or op.chunk)
     return 2 * pairs * op.heads * (op.key_dim + op.value_dim)
+
+
+def literal_flops(op: Attention, batch: int, rows: int, keys: int) -> int:
+    """Scores and weighted sum as the library writes them, mask or no mask."""
+    scores, values = (op.pattern or Pattern()).pairs(rows, keys)
+    key_dim = 0 if op.einsum and op.key_dim == 1 else op.key_dim
+    return 2 * batch * op.heads * (scores * key_dim + values * op.value_dim)
 
 
 def causal_pairs(length: int, keys: int, window: int | None = None) -> int:

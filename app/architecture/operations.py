@@ -9,6 +9,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+from .spans import Pattern, Span
+
 
 class Axis(Enum):
     """What the rows of a tensor stand for."""
@@ -28,12 +30,14 @@ class Tensor(Struct, frozen=True):
     """A value in the forward pass: `width` elements on each row of `axis`.
 
     `storage` names the memory it lives in: a view carries its source's, so that bytes are counted once.
+    `span`: rows that plain PyTorch multiplies in each sequence, where they are not one a token.
     """
 
     id: int
     axis: Axis
     width: int
     storage: int
+    span: Span | None = None
 
 
 class Part(Struct, frozen=True):
@@ -233,7 +237,8 @@ class Attention(Operation, frozen=True):
     """softmax(q k^T) v with `heads` queries over `kv_heads` keys and values.
 
     `window`: keys a query sees at most. `causal` False: bidirectional. `cross`: keys of the encoder.
-    `extra_keys`: learned sink logits or stored tokens beside the sequence's own.
+    `extra_keys`: learned sink logits or stored tokens beside the sequence's own. `pattern`: pairs that plain
+    PyTorch multiplies, where they are not all. `einsum`: products over one element are no matrix products.
     """
 
     heads: int = 0
@@ -253,6 +258,8 @@ class Attention(Operation, frozen=True):
     float32_scores: bool = False  # queries and keys are cast to fp32 before their product
     compress: int = 0  # tokens that one more key each stands for; 0: none
     broadcast: bool = False  # one key-value head is handed over as it is, which no fused kernel takes
+    pattern: Pattern | None = None
+    einsum: bool = False
 
 
 class Index(Operation, frozen=True):

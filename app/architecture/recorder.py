@@ -11,6 +11,7 @@ from .operations import (
     Split,
     Tensor,
 )
+from .spans import Span
 
 
 class Recorder:
@@ -20,6 +21,7 @@ class Recorder:
         self.operations: list[Operation] = []
         self._path: list[str] = []
         self._tensors = 0
+        self._span: Span | None = None
 
     def tensor(self, width: int, axis: Axis = Axis.TOKENS, of: Tensor | None = None) -> Tensor:
         """A new value; with `of`, a view that lives in that tensor's storage.
@@ -29,7 +31,7 @@ class Recorder:
         if width < 0:
             raise OverflowError(f"a width of {width}")
         self._tensors += 1
-        return Tensor(self._tensors, axis, width, of.storage if of else self._tensors)
+        return Tensor(self._tensors, axis, width, of.storage if of else self._tensors, self._span)
 
     def input(self, width: int, axis: Axis = Axis.TOKENS) -> Tensor:
         """A value that another block made."""
@@ -42,6 +44,13 @@ class Recorder:
         self._path += [name] if name else []
         yield
         self._path = before
+
+    @contextmanager
+    def spanned(self, span: Span | None) -> Iterator[None]:
+        """Tensors made inside have these rows in each sequence, where plain PyTorch multiplies them."""
+        before, self._span = self._span, span
+        yield
+        self._span = before
 
     def path(self, name: str) -> str:
         """The full name inside the block."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from .operations import Operation, Parameter, Tensor
+from .operations import Axis, Operation, Parameter, Tensor
 
 
 class Block(Struct, frozen=True):
@@ -25,6 +25,7 @@ class Section(Struct, frozen=True):
     `encoder`, ...); `kind` tells distinct layers of a stack apart for people.
     `shares`: at these places the parameters are those of the first place (shared blocks).
     `runs`: how often each place is passed in one forward pass (recurrent depth).
+    `needs`: what an input without any of leaves the block out (a picture).
     """
 
     component: str
@@ -34,6 +35,7 @@ class Section(Struct, frozen=True):
     kind: str = ""
     shares: bool = False
     runs: int = 1
+    needs: Axis | None = None
 
     @property
     def count(self) -> int:

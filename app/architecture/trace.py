@@ -31,6 +31,7 @@ from .operations import (
     Tensor,
     View,
 )
+from .spans import Pattern
 
 
 def column(units: int, size: int | None = None, *, replicate: bool = False) -> Split:
@@ -136,6 +137,8 @@ class Trace(Modules):
         kept_heads: int = 0,
         kept: KeyValueCache | None = None,
         broadcast: bool = False,
+        pattern: Pattern | None = None,
+        einsum: bool = False,
     ) -> Tensor:
         """softmax(q k^T) v; `cached` False for encoders and for layers that reuse another's cache.
 
@@ -186,6 +189,8 @@ class Trace(Modules):
                 float32_scores,
                 compressed[0].rate if compressed else 0,
                 broadcast,
+                pattern,
+                einsum,
             )
         )
 

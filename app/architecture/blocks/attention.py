@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ..config import Config
 from ..operations import KeyValueCache, Part, Role, Tensor
+from ..spans import Pattern
 from ..trace import Trace, column, columns, row
 
 
@@ -15,7 +16,7 @@ class Heads(Struct, frozen=True):
 
     `rotary_dim` None turns whole heads, 0 none at all; `joined`: turned heads are joined with the rest even
     where that is empty, which copies them. `window` and `chunk` bound what a query sees. `broadcast`: a
-    single key-value head is handed to the core as it is.
+    single key-value head is handed to the core as it is. `pattern`, `einsum`: what plain PyTorch multiplies.
     """
 
     heads: int
@@ -36,6 +37,8 @@ class Heads(Struct, frozen=True):
     kept_heads: int = 0
     kept: KeyValueCache | None = None
     broadcast: bool = False
+    pattern: Pattern | None = None
+    einsum: bool = False
 
     @classmethod
     def of(cls, config: Config, **changes: object) -> Self:
@@ -132,6 +135,8 @@ def attend(t: Trace, q: Tensor, k: Tensor, v: Tensor, shape: Heads, **options: o
         dropout=shape.dropout,
         float32_scores=shape.float32_scores,
         broadcast=shape.broadcast,
+        pattern=shape.pattern,
+        einsum=shape.einsum,
         kept_heads=shape.kept_heads,
         kept=shape.kept,
         cached=shape.cached,

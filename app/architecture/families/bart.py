@@ -13,12 +13,14 @@ from ..blocks.feed_forward import plain
 from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Role, Tensor
+from ..spans import Pattern, Span
 from ..trace import Trace
 from .registry import family
 
 NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 Attention = Callable[[Trace, Tensor, Heads], Tensor]
 FeedForward = Callable[[Trace, Tensor], Tensor]
+Long = tuple[Span, Callable[[int], Pattern]]  # rows of a layer, and pairs that each multiplies
 
 
 class Line(Struct, frozen=True):
@@ -117,24 +119,29 @@ def encoder(
     *,
     sparse: Callable[[int], bool] = lambda i: False,
     extra: Callable[[Trace, Tensor], None] | None = None,
+    long: Long | None = None,
 ) -> None:
     """The encoder's layers and final norm; `extra` holds what a layer owns besides."""
     width, shape, drop = c.size("d_model"), stack_heads(c, "encoder", decodes=False), c.number("dropout", 0.0)
     attend, own = attention or plain_attention(line), dense(c, line, "encoder")
+    span, pattern = long or (None, None)
 
-    def layer(t: Trace, x: Tensor, is_sparse: bool) -> Tensor:
+    def layer(t: Trace, x: Tensor, is_sparse: bool, pairs: Pattern | None = None) -> Tensor:
         if extra:
             extra(t, x)
         fed = feed(is_sparse) if feed else own
-        return halves(
-            t,
-            x,
-            (("self_attn_layer_norm", lambda t, x: attend(t, x, shape)), (line.feed_norm, fed)),
-            pre=line.pre,
-            dropout=drop,
-        )
+        heads = replace(shape, pattern=pairs, einsum=pairs is not None)
+        with t.spanned(span):
+            return halves(
+                t,
+                x,
+                (("self_attn_layer_norm", lambda t, x: attend(t, x, heads)), (line.feed_norm, fed)),
+                pre=line.pre,
+                dropout=drop,
+            )
 
-    m.stack(c.count("encoder_layers"), layer, width=width, axis=Axis.SOURCE, kinds=sparse)
+    kinds = (lambda i: (sparse(i), pattern(i))) if pattern else sparse
+    m.stack(c.count("encoder_layers"), layer, width=width, axis=Axis.SOURCE, kinds=kinds)
     if line.final_norm:
         m.single("norm", lambda t: t.norm(line.final_norm or "", t.input(width, Axis.SOURCE), style="layer"))
 
@@ -203,6 +210,7 @@ def whole(
     | None = None,
     encoder_positions: str | None = None,
     own_bias: str | None = None,
+    long: Callable[[Config], Long] | None = None,
 ) -> None:
     """Sign up a lineage: shared table, encoder, decoder, head."""
 
@@ -236,6 +244,7 @@ def whole(
                                 feed,
                                 sparse=sparse,
                                 extra=encoder_extra(c) if encoder_extra else None,
+                                long=long(c) if long else None,
                             )
                     else:
                         decoder(c, m, own, feed, sparse=sparse)

@@ -6,19 +6,22 @@ from ..blocks.attention import Heads, grouped
 from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Role, Tensor
+from ..spans import BlocksAndGlobals
 from ..trace import Trace
-from .bart import Attention, FeedForward, Line, close, decoder, dense, embed, encoder, shared, whole
+from .bart import NAMES, Attention, FeedForward, Line, close, decoder, dense, embed, encoder, shared, whole
+from .long_inputs import sliding, staggered
 from .registry import family
 from .t5 import expert_modules, own_experts
 
 
 def long_attention(c: Config) -> Attention:
-    """Longformer's: a second set of projections for the tokens that see everything (arXiv 2004.05150)."""
+    """Longformer's: a second set of projections for tokens that see everything (arXiv 2004.05150), of which a
+    text alone has none."""
 
     def attend(t: Trace, x: Tensor, shape: Heads) -> Tensor:
         with t.scope("self_attn.longformer_self_attn"):
             for name in ("query_global", "key_global", "value_global"):
-                t.linear(name, x, x.width, bias=True)
+                t.unused_linear(name, x.width, x.width, bias=True)
         names = (
             "longformer_self_attn.query",
             "longformer_self_attn.key",
@@ -34,6 +37,16 @@ def sparse_attention(c: Config) -> Attention:
     """BigBird's blocks of windows, random and global tokens (arXiv 2007.14062)."""
     names = ("self.query", "self.key", "self.value", "output")
     return lambda t, x, shape: grouped(t, x, shape, names=names, bias=c.flag("use_bias"))
+
+
+def staggered_attention(c: Config) -> Attention:
+    """Pegasus-X's: blocks that begin half a block earlier are padded at both ends."""
+
+    def attend(t: Trace, x: Tensor, shape: Heads) -> Tensor:
+        with t.spanned(shape.pattern.span if isinstance(shape.pattern, BlocksAndGlobals) else None):
+            return grouped(t, x, shape, names=NAMES)
+
+    return attend
 
 
 def global_norm(c: Config) -> Callable[[Trace, Tensor], None]:
@@ -90,6 +103,8 @@ whole(
     "pegasus_x",
     encoder_extra=global_norm,
     embed_extra=global_tokens,
+    attention=staggered_attention,
+    long=staggered,
     line=Line(pre=True, final_norm="layer_norm", embed_norm=None, offset=None, logits_bias=False, bias=False),
 )
 whole(
@@ -101,6 +116,7 @@ whole(
 whole(
     "led",
     attention=long_attention,
+    long=lambda c: sliding(c, c.count("encoder_layers")),
     encoder_positions="max_encoder_position_embeddings",
     line=Line(root="led", offset=0, positions="max_decoder_position_embeddings"),
 )

@@ -9,6 +9,7 @@ from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Attention, Axis, Operation, Parameter, Role, Tensor
 from ..sections import Section
+from ..spans import Remembered
 from ..trace import Trace
 from .composite import language, see
 from .gemma3n import STYLE
@@ -33,7 +34,8 @@ def on_canvas(section: Section, ties: bool) -> Section:
     for op in found:
         if isinstance(op, Attention):
             seen = replace(op, causal=False, cache=None)
-            operations += [seen, replace(seen, causal=True)]
+            kept = Remembered(op.window) if op.window else None
+            operations += [seen, replace(seen, causal=True, pattern=kept)]
         else:
             operations.append(op)
     return replace(section, block=replace(section.block, operations=tuple(operations)))

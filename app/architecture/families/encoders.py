@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from ..blocks.attention import Heads, grouped
 from ..blocks.feed_forward import plain
 from ..blocks.residual import branch, outer_norm
 from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Role, Tensor
+from ..spans import Sliding
 from ..trace import Trace
 from .bert import BEHIND, bert_head, pool, write_head
+from .long_inputs import sliding
 from .registry import Writer, body, family
 
 MOST_GROUPS = 2**8  # of layers that ALBERT may be asked for
@@ -81,8 +85,15 @@ def embeddings(
         return branch(t, x, c.number("hidden_dropout_prob", 0.0))
 
 
-def write_layers(c: Config, m: ModelBuilder, attention: Attention, attention_norm: str = BEHIND[0]) -> None:
-    """BERT's layers: both norms behind the residual."""
+def write_layers(
+    c: Config,
+    m: ModelBuilder,
+    attention: Attention,
+    attention_norm: str = BEHIND[0],
+    *,
+    windowed: bool = False,
+) -> None:
+    """BERT's layers: both norms behind the residual. `windowed`: tokens in Longformer's windows."""
     shape, drop = encoder_heads(c), c.number("hidden_dropout_prob", 0.0)
     mlp = partial(
         plain,
@@ -92,13 +103,17 @@ def write_layers(c: Config, m: ModelBuilder, attention: Attention, attention_nor
         activation=c.text("hidden_act", "gelu"),
     )
 
-    def layer(t: Trace, x: Tensor) -> Tensor:
-        return outer_norm(
-            t, x, lambda t, x: attention(t, x, shape), mlp, names=(attention_norm, BEHIND[1]), dropout=drop
-        )
+    span, pattern = sliding(c, c.layers) if windowed else (None, lambda i: ())
+
+    def layer(t: Trace, x: Tensor, *pairs: Sliding) -> Tensor:
+        own = replace(shape, pattern=pairs[0], einsum=True) if pairs else shape
+        with t.spanned(span):
+            return outer_norm(
+                t, x, lambda t, x: attention(t, x, own), mlp, names=(attention_norm, BEHIND[1]), dropout=drop
+            )
 
     m.hidden_size, m.vocab_size = c.hidden, c.vocab
-    m.stack(c.layers, layer, width=c.hidden, name="encoder.layer.{}")
+    m.stack(c.layers, layer, width=c.hidden, name="encoder.layer.{}", kinds=pattern)
 
 
 def lm_head(c: Config, m: ModelBuilder) -> None:
@@ -134,6 +149,7 @@ def bert_like(
     after: Callable[[Config, ModelBuilder], None] | None = None,
     buffer: bool = False,
     norm: str = BEHIND[0],
+    windowed: bool = False,
 ) -> Writer:
     """A body in BERT's shape; `offset` rows beside the positions, `after` writes what else it owns."""
 
@@ -145,7 +161,7 @@ def bert_like(
         if buffer:
             ids = ("embeddings.position_ids", (1, c.size("max_position_embeddings")))
             m.single("embedding", lambda t: t.hold(t.parameter(*ids, buffer=True, dtype="int64")))
-        write_layers(c, m, attention(c), norm)
+        write_layers(c, m, attention(c), norm, windowed=windowed)
         if after:
             after(c, m)
         if pooled:
@@ -171,9 +187,9 @@ def landmarks(c: Config, t: Trace, x: Tensor) -> None:
 
 
 def second_projections(c: Config, t: Trace, x: Tensor) -> None:
-    """Longformer's projections for global tokens (arXiv 2004.05150)."""
+    """Longformer's projections for global tokens (arXiv 2004.05150), of which a text alone has none."""
     for name in ("query_global", "key_global", "value_global"):
-        t.linear(name, x, x.width, bias=True)
+        t.unused_linear(name, x.width, x.width, bias=True)
 
 
 def boxes(c: Config) -> tuple[tuple[str, int], ...]:
@@ -189,7 +205,9 @@ sign_up(
     ),
     lm_head,
 )
-sign_up("longformer", "longformer", bert_like(named(*USUAL, extra=second_projections)), lm_head)
+sign_up(
+    "longformer", "longformer", bert_like(named(*USUAL, extra=second_projections), windowed=True), lm_head
+)
 sign_up("nystromformer", "nystromformer", bert_like(named(*USUAL, extra=landmarks), offset=2), predictions)
 sign_up("yoso", "yoso", bert_like(named(*USUAL), offset=2), predictions)
 sign_up("mra", "mra", bert_like(named(*USUAL), offset=2, buffer=True), predictions)

@@ -43,13 +43,7 @@ def esm_body(c: Config, m: ModelBuilder) -> None:
     )
     m.final_norm("encoder.emb_layer_norm_after", c.hidden, style="layer")
     maps = c.layers * c.heads
-    m.single(
-        "head",
-        lambda t: t.hold(
-            t.parameter("contact_head.regression.weight", (1, maps)),
-            t.parameter("contact_head.regression.bias", (1,), Role.BIAS),
-        ),
-    )
+    m.single("head", lambda t: t.unused_linear("contact_head.regression", maps, 1, bias=True))
 
 
 def esm_head(c: Config, m: ModelBuilder) -> None:

@@ -1,75 +1,19 @@
-"""Encoders of another shape: Funnel pools tokens, Perceiver reads them into latents, LUKE knows entities."""
+"""Encoders of another shape: Perceiver reads tokens into latents, LUKE knows entities."""
 
 from functools import partial
 
 from ..blocks.attention import Heads, attend
 from ..blocks.feed_forward import plain
-from ..blocks.residual import branch
 from ..blocks.vision import held
 from ..builder import ModelBuilder
 from ..config import Config, fail
 from ..operations import Axis, Role, Tensor
-from ..trace import Trace, column, row
+from ..trace import Trace
 from .encoders import bert_like, named, sign_up
-from .florence import stages
 from .registry import family
 from .xlm import xlm
 
 family("flaubert")(xlm)
-
-
-def relative_attention(t: Trace, x: Tensor, c: Config, heads: int, dim: int) -> Tensor:
-    """Content against content, against relative positions and against token types."""
-    width, split = heads * dim, column(heads)
-    with t.scope("attention"):
-        q = t.linear("q_head", x, width, split=split)
-        k, v = (t.linear(f"{name}_head", x, width, bias=True, split=split) for name in "kv")
-        places = t.input(2 * x.width, Axis.SEQUENCE)
-        r = t.linear("r_kernel", places, width, module=False, stored=(x.width, heads, dim), fan_in=x.width)
-        biases = ("r_w_bias", "r_r_bias", "r_s_bias")
-        t.hold(
-            *(t.parameter(name, (heads, dim)) for name in biases), t.parameter("seg_embed", (2, heads, dim))
-        )
-        t.product(t.elementwise("scale", q), r, 2 * heads, dim, Axis.PAIRS)
-        t.product(t.elementwise("scale", q), x, 2 * heads, dim)
-        shape = Heads(heads, heads, dim, rotary_dim=0, causal=False, cached=False, score_bias=True,
-                      dropout=c.number("attention_dropout", 0.0))  # fmt: skip
-        out = t.linear("post_proj", attend(t, q, k, v, shape), x.width, bias=True, split=row(heads))
-        return t.norm("layer_norm", t.add(x, branch(t, out, c.number("hidden_dropout", 0.0))), style="layer")
-
-
-def funnel_body(c: Config, m: ModelBuilder) -> None:
-    """Funnel Transformer (arXiv 2006.03236): each block has half as many tokens as the one before.
-
-    The layers are counted at full length: what is saved depends on the length's divisors.
-    """
-    heads, dim, act = c.heads, c.size("d_head"), c.text("hidden_act", "gelu_new")
-    drop, blocks = c.number("hidden_dropout", 0.0), stages(c, "block_sizes")
-    repeats = stages(c, "block_repeats") if c.get("block_repeats") is not None else [1] * len(blocks)
-    if len(repeats) < len(blocks):
-        raise c.wrong("block_repeats", "config_layer_types", value=len(repeats), layers=len(blocks))
-
-    def layer(t: Trace, x: Tensor) -> Tensor:
-        x = relative_attention(t, x, c, heads, dim)
-        names = ("linear_1", "linear_2")
-        with t.scope("ffn"):
-            fed = plain(t, x, c.size("d_inner"), module="", names=names, activation=act)
-            return t.norm("layer_norm", t.add(x, branch(t, fed, drop)), style="layer")
-
-    def embed(t: Trace) -> Tensor:
-        return t.norm("layer_norm", t.embedding("word_embeddings", c.vocab, c.hidden), style="layer")
-
-    m.hidden_size, m.vocab_size = c.hidden, c.vocab
-    m.single("embedding", embed, name="embeddings")
-    for i, size in enumerate(blocks):
-        m.stack(size, layer, width=c.hidden, name=f"encoder.blocks.{i}.{{}}", runs=repeats[i])
-    m.stack(c.count("num_decoder_layers"), layer, width=c.hidden, name="decoder.layers.{}")
-
-
-sign_up(
-    "funnel", "funnel", funnel_body,
-    lambda c, m: m.head("lm_head", c.hidden, c.vocab, tied=c.tied, bias=True),
-)  # fmt: skip
 
 
 def entity_queries(c: Config, t: Trace, x: Tensor) -> None:

@@ -78,7 +78,7 @@ def mllama_text(c: Config, m: ModelBuilder) -> None:
         return t.add(x, scaled(t, mlp(t, t.norm(NORMS[1], x)), "cross_attn_mlp_gate", (1,)))
 
     m.embed("embed_tokens", c.vocab + EXTRA_ROWS, c.hidden)
-    m.stack(c.layers, layer, width=c.hidden, kinds=lambda i: i in crossed)
+    m.stack(c.layers, layer, width=c.hidden, kinds=lambda i: i in crossed, needs={True: Axis.SOURCE})
     m.final_norm("norm", c.hidden)
 
 

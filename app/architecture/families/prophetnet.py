@@ -36,6 +36,7 @@ def predicted(t: Trace, q: Tensor, keys: Tensor, values: Tensor, shape: Heads, n
         float32_softmax=False,
         dropout=shape.dropout,
         cached=False,
+        einsum=True,
     )
 
 
@@ -64,6 +65,7 @@ def ngram_attention(t: Trace, x: Tensor, shape: Heads, c: Config) -> Tensor:
             bias=True,
             float32_softmax=False,
             dropout=shape.dropout,
+            einsum=True,
         )
         if ngram:
             own = predicted(t, q_ahead, k_ahead, v_ahead, shape, ngram)
@@ -99,6 +101,7 @@ def cross(t: Trace, x: Tensor, shape: Heads, width: int) -> Tensor:
             cross=True,
             float32_softmax=False,
             dropout=shape.dropout,
+            einsum=True,
         )
         return t.linear("out_proj", out, width, bias=True, fan_in=width, split=row(shape.heads))
 

@@ -9,14 +9,16 @@ from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, KeyValueCache, Role, Tensor
 from ..trace import Trace, column, row
+from .long_inputs import Chunked
 from .registry import family
 
 
-def hashed(t: Trace, x: Tensor, shape: Heads) -> Tensor:
+def hashed(t: Trace, x: Tensor, shape: Heads, chunked: Chunked) -> Tensor:
     """Queries that are their own keys, compared within buckets of a hash; the layer's input is kept."""
     with t.scope("attention"):
         q = t.linear("self_attention.query_key", x, shape.query_width, split=column(shape.heads))
         v = t.linear("self_attention.value", x, shape.value_width, split=column(shape.heads))
+        chunked.hash(t, q, shape)
         k = t.norm("", q, style="rms_plain", width=shape.head_dim)
         return t.linear("output.dense", attend(t, q, k, v, shape), x.width, split=row(shape.heads))
 
@@ -48,6 +50,7 @@ def reformer(c: Config, m: ModelBuilder) -> None:
         c.number("hidden_dropout_prob", 0.0),
         KeyValueCache(1, c.hidden, 0),
     )
+    chunked = Chunked(c, types)
     mlp = partial(
         plain,
         inner=c.size("feed_forward_size"),
@@ -63,12 +66,16 @@ def reformer(c: Config, m: ModelBuilder) -> None:
             c.heads,
             dim,
             rotary_dim=0,
-            chunk=c.size(f"{kind}_attn_chunk_length", 64),
+            chunk=chunked.sizes[kind],
             dropout=c.number(f"{kind}_attention_probs_dropout_prob", 0.0),
             kept=kept,
+            pattern=chunked.blocks(kind),
         )
-        mixer = partial(hashed if kind == "lsh" else local, shape=shape)
-        return pre_norm(t, x, mixer, mlp, names=norms, style="layer", dropout=drop)
+        mixer = (
+            partial(hashed, chunked=chunked, shape=shape) if kind == "lsh" else partial(local, shape=shape)
+        )
+        with t.spanned(chunked.padded):
+            return pre_norm(t, x, mixer, mlp, names=norms, style="layer", dropout=drop)
 
     def embed(t: Trace) -> Tensor:
         x = t.embedding("word_embeddings", c.vocab, c.hidden)

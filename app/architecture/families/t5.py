@@ -11,9 +11,11 @@ from ..builder import ModelBuilder
 from ..config import Config
 from ..operations import Axis, Parameter, Role, Tensor
 from ..trace import Trace, row
+from .long_inputs import in_blocks
 from .registry import family, of_class
 
 NAMES = ("q", "k", "v", "o")
+PLAIN = "SelfAttention"
 MOST_MODULES = 2**10  # experts that stand one by one; published models have at most 256
 FeedForward = Callable[[Trace, Tensor], Tensor]
 
@@ -59,7 +61,7 @@ def write_stack(
     feed: Callable[[bool], FeedForward],
     *,
     decodes: bool,
-    attention: str = "SelfAttention",
+    attention: str = PLAIN,
     every_bias: bool = False,
     sparse: Callable[[int], bool] = lambda index: False,
     global_bias: bool = False,
@@ -75,7 +77,9 @@ def write_stack(
                 t.hold(t.parameter(f"{attention}.{table}.weight", (buckets, shape.heads)))
         if global_bias:
             t.hold(t.parameter(f"{attention}.global_input_layer_norm.weight", (x.width,), Role.NORM))
-        return grouped(t, x, shape, module=attention, names=NAMES)
+        if attention == PLAIN:
+            return grouped(t, x, shape, module=attention, names=NAMES)
+        return in_blocks(t, x, shape, c, module=attention, grouped=global_bias)
 
     def layer(t: Trace, x: Tensor, has_table: bool, is_sparse: bool) -> Tensor:
         x = half(t, x, 0, lambda t, x: attend(t, x, has_table), drop)
@@ -138,9 +142,7 @@ def t5(c: Config, m: ModelBuilder) -> None:
     """T5, mT5, UMT5 (a table in every layer), LongT5 (arXiv 2112.07916; local or global encoder)."""
     is_long = c.model_type == "longt5"
     local = is_long and c.text("encoder_attention_type", "local") == "local"
-    attention = (
-        ("LocalSelfAttention" if local else "TransientGlobalSelfAttention") if is_long else "SelfAttention"
-    )
+    attention = ("LocalSelfAttention" if local else "TransientGlobalSelfAttention") if is_long else PLAIN
     feed, every = feed_forward(c, "DenseReluDense"), c.model_type == "umt5"
     head_tied = c.flag("tie_word_embeddings", True) if c.model_type == "t5" else c.model_type != "pop2piano"
     m.notes["kind"] = "encoder_decoder"

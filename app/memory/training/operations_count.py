@@ -29,12 +29,14 @@ def flops_of(architecture: Architecture) -> Flops:
     per_pair = (two - 2 * one) // 2
     per_token = one - per_pair
     bounded: dict[int, int] = {}
+    plain = True  # lengths that are padded or cut into blocks lead to steps
     for section, op in architecture.operations():
+        plain = plain and not (isinstance(op, Attention) and op.pattern)
         if isinstance(op, Attention) and op.causal and not op.cross:
             reach = op.window or op.chunk or 0
             each = section.count * attention_flops(op, Extents(1, 1), False)
             bounded[reach] = bounded.get(reach, 0) + each
-    exact = per_token * 12 + per_pair * 48 == architecture.forward_flops(3, 4)
+    exact = plain and per_token * 12 + per_pair * 48 == architecture.forward_flops(3, 4)
     return Flops(per_token, per_pair, tuple(bounded.items()), exact)
 
 
