@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..messages import Message
@@ -24,26 +23,22 @@ class Term(NamedTuple):
     high: int | None = None
 
 
-@dataclass(frozen=True)
 class Rank:
-    """One distinct kind of GPU in the deployment: what it does, how many there are, what each holds."""
+    """One distinct kind of GPU in the deployment: what it does, how many there are, what each holds.
 
-    role: str
-    count: int
-    terms: tuple[Term, ...]
+    `sizes`: the terms added up by name, `total`: their sum [bytes of one GPU].
+    """
 
-    @cached_property
-    def sizes(self) -> Mapping[str, int]:
-        """The terms added up by name [bytes of one GPU]."""
-        found: dict[str, int] = {}
-        for term in self.terms:
-            found[term.name] = found.get(term.name, 0) + term.bytes
-        return found
+    __slots__ = ("count", "role", "sizes", "terms", "total")
 
-    @cached_property
-    def total(self) -> int:
-        """Sum of the terms [bytes of one GPU]."""
-        return sum(self.sizes.values())
+    def __init__(self, role: str, count: int, terms: tuple[Term, ...]) -> None:
+        self.role, self.count, self.terms = role, count, terms
+        sizes: dict[str, int] = {}
+        for term in terms:
+            name = term.name
+            sizes[name] = sizes.get(name, 0) + term.bytes
+        self.sizes: Mapping[str, int] = sizes
+        self.total = sum(sizes.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ Sources: vLLM `v1/worker/gpu_worker.py` (`determine_available_memory`), `engine/
 figures without a source in code are measured on H100 start-up logs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from functools import cached_property, reduce
+from functools import cached_property, reduce, wraps
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ...errors import invalid
 from ...lanes import least, most
@@ -33,6 +33,22 @@ from .vllm_weights import repacked, repacked_early
 JOINED_EXPERTS: Final = ("gpt_oss", "qwen3_vl_moe", "qwen3_5_moe")  # `is_3d_moe_weight`
 SEE_ALL: Final = ("full", "latent")  # kinds of layers that keep every token
 DYNAMIC_8_BIT: Final = ("w8a8", "fp8", "int8")  # activations are quantized token by token
+
+Found = TypeVar("Found")
+
+
+def once(read: Callable[["VllmDeployment", Stage], Found]) -> Callable[["VllmDeployment", Stage], Found]:
+    """A reading of a stage that several answers need, made once under the settings that are taken."""
+    name = read.__name__
+
+    @wraps(read)
+    def known(self: "VllmDeployment", stage: Stage) -> Found:
+        found: Found | None = self.known.get((name, stage))
+        if found is None:
+            found = self.known[name, stage] = read(self, stage)
+        return found
+
+    return known
 
 
 class VllmDeployment(Deployment):
@@ -111,6 +127,7 @@ class VllmDeployment(Deployment):
     def _take(self, settings: Settings) -> None:
         """Take the settings, and read what an asked request needs under them."""
         self.settings = settings
+        self.known: dict[tuple[str, Stage], Any] = {}
         self.__dict__.pop("blocks", None)  # those of other settings
         self.per_request = self.blocks_of(self.length)
 
@@ -150,6 +167,7 @@ class VllmDeployment(Deployment):
         found = rank_weights(self.stored, self.layout, stage, VOCABULARY_MULTIPLE, repack)
         return found.allocated + table_bytes(self.stored.architecture, self.stored.compute)
 
+    @once
     def profile(self, stage: Stage) -> Profile:
         """What the profile run finds on one rank."""
         s = self.settings
@@ -195,11 +213,13 @@ class VllmDeployment(Deployment):
         """Growth outside torch until profiling ends [bytes]."""
         return non_torch_bytes(self.minor, self.layout.tensor)
 
+    @once
     def context(self, stage: Stage) -> int:
         """In use before loading: CUDA context and communicators; outside the budget [bytes]."""
         handles = self.device.cublas_workspace if self.minor >= 33 else 0  # made before the snapshot
         return context_bytes(self.layout.tensor, self.layout.pipeline, has_experts(self.stored)) + handles
 
+    @once
     def graphs(self, stage: Stage) -> int:
         """Captured CUDA graphs [bytes]."""
         s = self.settings
@@ -207,6 +227,7 @@ class VllmDeployment(Deployment):
             return 0
         return captured(s.minor, self._captures(), kernels(stage), self.widths(stage), self._attention())
 
+    @once
     def graph_estimate(self, stage: Stage) -> int:
         """What the engine believes they take, off its budget from 0.20 on [bytes]."""
         if self.settings.eager or self.minor < 18:
