@@ -18,11 +18,12 @@ def end() -> None:
     budget.watch(None)
 
 
-def _limit(seconds: float, now: Callable[[], float] = time.thread_time) -> Callable[[], None]:
-    last = now() + seconds
+def _limit(seconds: float) -> Callable[[], None]:
+    """A thread's processor time runs no faster than the clock, which costs a tenth to read: it is asked first."""
+    last, earliest = time.thread_time() + seconds, time.perf_counter() + seconds
 
     def check() -> None:
-        if now() > last:
+        if time.perf_counter() > earliest and time.thread_time() > last:
             raise TooMuchWork(Message("too_much_work", {"seconds": f"{seconds:g}"}))
 
     return check

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from copy import copy
 from dataclasses import fields
 from functools import reduce
 from typing import Any, ClassVar, Final, Self
@@ -93,9 +92,15 @@ class Deployment(ABC):
 
     def at(self, batch_size: int, length: int) -> Self:
         """The same deployment asked for other sequences and lengths; both may be arrays of them."""
-        other = copy(self)
+        other = self.twin()
         other.batch, other.length = -(-batch_size // self.request.data_parallel), length
         other.settle()
+        return other
+
+    def twin(self) -> Self:
+        """Another deployment with the same state (`copy` asks for much more than that)."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         return other
 
     def settle(self) -> None:  # noqa: B027 - most runtimes choose alike at any batch and length

@@ -5,7 +5,6 @@ figures without a source in code are measured on H100 start-up logs.
 """
 
 from collections.abc import Callable, Mapping
-from copy import copy
 from functools import cached_property, reduce, wraps
 from math import ceil
 from typing import Any, Final, TypeVar
@@ -288,7 +287,7 @@ class VllmDeployment(Deployment):
 
     def minimum(self) -> "VllmDeployment":
         """As many sequences as asked for, no graphs."""
-        least = copy(self)
+        least = self.twin()
         least._take(self._settings(self.batch, eager=True))
         return least
 
