@@ -167,8 +167,11 @@ class Local:
         return error_body(error, self.language)
 
     def _inspect(self, body: Body, query: Body) -> Answer:
-        config = schema_of("/api/models/inspect").load(body)["config"]
-        return self.service.inspect(config, schema_of("/api/models/").load(_Query(query)), self.language)
+        values = schema_of("/api/models/inspect").load(body)
+        wanted = schema_of("/api/models/").load(_Query(query))
+        if "repo_id" in values:
+            return self.service.inspect_file(values, wanted, self.language)
+        return self.service.inspect(values["config"], wanted, self.language)
 
     def _validate(self, body: Body) -> Answer:
         return self.service.validate_log(schema_of("/api/validate/log").load(body), self.language)

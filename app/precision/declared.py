@@ -15,6 +15,8 @@ from .bitsandbytes import FourBit, LlmInt8
 from .compressed import compressed_tensors
 from .fields import Fields, not_covered
 from .formats import Format
+from .gguf import MIXES, Gguf
+from .gguf_own import own_types
 from .microscaled import Mxfp4, Nvfp4
 from .modelopt import modelopt
 from .others import Aqlm, BitNet, Hqq, Quanto
@@ -235,7 +237,16 @@ def _torchao(f: Fields) -> Ruled:
                  ignored=f.skipped("modules_to_not_convert"))  # fmt: skip
 
 
-_METHODS: Final[Mapping[str, Callable[[Fields], Ruled]]] = {
+def _gguf(f: Fields) -> Gguf:
+    """A GGUF file that was read: the block types of its tensors, else the mix that it says it is."""
+    name = f.text("file_type")
+    own = own_types(f.mapping("tensor_types"))
+    if own is None and name not in MIXES:
+        raise not_covered(f"gguf {name[:40]}", "its mix is not described here")
+    return Gguf(f.wide, name or "gguf", own=own)
+
+
+_METHODS: Final[Mapping[str, Callable[[Fields], Ruled | Gguf]]] = {
     "gptq": _gptq,
     "gptq-marlin": _gptq,
     "awq": _awq,
@@ -257,4 +268,5 @@ _METHODS: Final[Mapping[str, Callable[[Fields], Ruled]]] = {
     "eetq": _eetq,
     "bitnet": _bitnet,
     "torchao": _torchao,
+    "gguf": _gguf,
 }

@@ -19,7 +19,8 @@ from ..architecture.operations import Attention, Experts, Operation, Parameter, 
 from ..architecture.sections import Section
 from ..messages import Message
 from .formats import Stored, matrix_of
-from .gguf_mix import MIXES, VALUES, Category, Facts, Place, choose
+from .gguf_mix import MIXES, VALUES, Category, Facts, Mix, Place, choose
+from .gguf_own import OwnTypes
 from .gguf_types import row_bytes
 from .scheme import TOWERS, quantities
 
@@ -78,12 +79,16 @@ def _tensors(section: Section, op: Operation, parameter: Parameter, shape: tuple
 
 @dataclass(frozen=True)
 class Gguf:
-    """A file type. `on` a model it knows each tensor's block type; before, only the most common one."""
+    """A file type. `on` a model it knows each tensor's block type; before, only the most common one.
+
+    `own`: the block types that one file has, instead of those that the mix would choose.
+    """
 
     wide: str = "bfloat16"
     name: str = "q4_k_m"
     warnings: tuple[Message, ...] = field(default=(), compare=False)
     kinds: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
+    own: OwnTypes | None = None
 
     @property
     def stacked(self) -> bool:
@@ -92,7 +97,7 @@ class Gguf:
 
     def on(self, architecture: Architecture) -> "Gguf":
         """With the block types chosen for this model's layers (kept for the models asked for lately)."""
-        return dataclasses.replace(self, kinds=_choices(self.name, architecture))
+        return dataclasses.replace(self, kinds=_choices(self.name, self.own, architecture))
 
     def widened(self, dtype: str) -> Self:
         """The same: what is not quantized is float32 in these files."""
@@ -100,7 +105,7 @@ class Gguf:
 
     def sections(self, architecture: Architecture) -> tuple[Section, ...]:
         """Cut where layers get different block types."""
-        return _sections(self.name, architecture)
+        return _sections(self.name, self.own, architecture)
 
     def covers(self, section: Section, op: Operation, parameter: Parameter) -> bool:
         """Every matrix that is no norm, bias, router, convolution or recurrence parameter."""
@@ -117,7 +122,8 @@ class Gguf:
             return (Stored("", shape, kind.lower(), reduce(mul, shape, 1) * int(kind[1:]) // 8),)
         pieces = _tensors(section, op, parameter, shape)
         kinds = self.kinds.get((section.template, parameter.name, section.indices[0]))
-        chosen = kinds or (MIXES[self.name].base,) * len(pieces)
+        base = self.own.base if self.own else MIXES[self.name].base
+        chosen = kinds or (base,) * len(pieces)
         return tuple(
             Stored(
                 piece.category.value.removeprefix("ffn_") if len(pieces) > 1 else "",
@@ -130,8 +136,8 @@ class Gguf:
 
 
 @lru_cache(maxsize=128)
-def _sections(name: str, architecture: Architecture) -> tuple[Section, ...]:
-    kinds = _choices(name, architecture)
+def _sections(name: str, own: OwnTypes | None, architecture: Architecture) -> tuple[Section, ...]:
+    kinds = _choices(name, own, architecture)
     return tuple(cut for section in architecture.sections for cut in _cut(section, kinds))
 
 
@@ -148,10 +154,22 @@ def _cut(section: Section, chosen: Mapping[Key, tuple[str, ...]]) -> Iterator[Se
 
 
 @lru_cache(maxsize=128)
-def _choices(name: str, architecture: Architecture) -> dict[Key, tuple[str, ...]]:
+def _choices(name: str, own: OwnTypes | None, architecture: Architecture) -> dict[Key, tuple[str, ...]]:
     """The block types of every covered parameter, layer by layer in the order of the file."""
-    scheme, mix, chosen = Gguf(name=name), MIXES[name], {}
-    places = list(_places(architecture, scheme))
+    places = list(_places(architecture, Gguf(name=name)))
+    if own is None:
+        return _mixed(MIXES[name], places, architecture)
+    return {
+        key: tuple(own.of(piece.category, layer, piece.stacked) for piece in pieces)
+        for key, layer, pieces in places
+    }
+
+
+def _mixed(
+    mix: Mix, places: list[tuple[Key, int, list[Piece]]], architecture: Architecture
+) -> dict[Key, tuple[str, ...]]:
+    """The block types that `llama-quantize` would choose."""
+    chosen: dict[Key, tuple[str, ...]] = {}
     model = _facts(architecture, sum(piece.category in VALUES for _, _, pieces in places for piece in pieces))
     seen: dict[Category, int] = {}
     for key, layer, pieces in places:

@@ -1,4 +1,4 @@
-"""The hub: a repository's config.json and the headers of its safetensors files, never the weights.
+"""The hub: a repository's config.json and the headers of its safetensors or GGUF files, never the weights.
 
 This and what it stands on (`transfer`, `connection`, `addresses`) are the only parts of the project that talk
 to the network, and only when a model is registered.
@@ -17,6 +17,8 @@ from ..messages import Message
 from ..settings import Settings
 from .addresses import Addresses, Resolver, system_resolver
 from .connection import Route
+from .gguf import BrokenGguf, GgufHeader, read_header
+from .gguf_files import GgufModel, checked_file, joined, parts_of
 from .models import ModelEntry
 from .safetensors import (
     LENGTH_BYTES,
@@ -134,6 +136,20 @@ class HubClient:
         source = "hub" if self.kind is HUGGING_FACE else self.kind.name
         return HubModel(repo_id, place.revision, config, place.tensors(), source)
 
+    def gguf(self, repo_id: str, file: str, revision: str | None = None) -> GgufModel:
+        """The headers of a repository's GGUF file, or of all its parts; raises as `model` does."""
+        files = parts_of(checked_file(file))
+        place = self._place(repo_id, revision)
+        try:
+            return joined([(each, place.gguf_header(each)) for each in files])
+        except BrokenGguf as error:
+            raise HubError(error.message) from error
+
+    def source(self, revision: str | None) -> str:
+        """What a model that was read here says of where it comes from."""
+        hub = "hub" if self.kind is HUGGING_FACE else self.kind.name
+        return f"{hub}, revision {revision or self.kind.revision}"
+
     def config(self, repo_id: str, revision: str | None = None) -> dict[str, Any]:
         """A repository's config.json alone."""
         return self._place(repo_id, revision).json("config.json", MOST_CONFIG)
@@ -217,6 +233,11 @@ class _Place:
             if not _SHARD.fullmatch(each):
                 raise HubError(Message("hub_bad_header", {"path": self.path(file)}))
         return files
+
+    def gguf_header(self, file: str) -> GgufHeader:
+        """The header of one GGUF file, asked for in as many pieces as it takes; raises `BrokenGguf`."""
+        path = self.path(file)
+        return read_header(lambda at, size: self.transfer.get(path, size, (at, at + size - 1)), file)
 
     def header(self, file: str) -> dict[str, StoredTensor]:
         """The tensors of one file: 8 bytes of length, then a JSON object of that length."""

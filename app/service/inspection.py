@@ -73,6 +73,7 @@ def inspect(entry: ModelEntry, found: tuple[Message, ...], language: Language) -
         "source": entry.source,
         "layers": [_layer(section) for section in architecture.sections],
         "warnings": [warning(message, language) for message in (*found, *architecture.warnings)],
+        **({"gguf": entry.meta["gguf"]} if "gguf" in entry.meta else {}),
     }
 
 

@@ -9,7 +9,7 @@ question and pays for one.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from ..budget import turn
 from ..errors import DomainError, StoreDown
@@ -28,13 +28,15 @@ from .questions import Question, inference_question, training_question
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from ..registry.hub import HubClient, HubModel
+    from ..registry.gguf_files import GgufModel
+    from ..registry.hub import HubClient
     from ..store.tokens import Tokens as StoredTokens
     from .calibration_shelf import Calibrations
 
 Calculation = Literal["inference", "training"]
 Values = Mapping[str, Any]
 Answer = dict[str, Any]
+T = TypeVar("T")
 
 _TOTALS: Final = {"inference": "inference_memory", "training": "training_memory"}
 
@@ -207,10 +209,20 @@ class Service:
         entry = ModelEntry(name_of(config), None, config, source="request", builtin=False)
         return _with_tensors(inspection.inspect(entry, (), language), entry, query)
 
+    def inspect_file(self, values: Values, query: Values, language: Language = "en") -> Answer:
+        """The same of a GGUF file of the hub; raises as registering it would."""
+        from .gguf_models import Origin, entry_of, tensors
+
+        found = self._gguf_of_hub(values)
+        origin = Origin(self._hub.source(values.get("revision")), values["repo_id"])
+        entry, warnings = entry_of(found, origin, values)
+        answer = inspection.inspect(entry, warnings, language)
+        return answer | tensors(found, query)
+
     def register(self, values: Values, language: Language = "en") -> Answer:
         """The answer of `POST /api/models`: a model of one's own, from a configuration or from the hub."""
-        entry = self.lookup.models.add(self._new_entry(values))
-        return inspection.inspect(entry, (), language)
+        entry, warnings = self._new_entry(values)
+        return inspection.inspect(self.lookup.models.add(entry), warnings, language)
 
     def replace(self, name: str, config: Values, language: Language = "en") -> Answer:
         """The answer of `PUT /api/models/{name}`."""
@@ -245,14 +257,25 @@ class Service:
             found.append(str(error))
         return found
 
-    def _new_entry(self, values: Values) -> ModelEntry:
-        if (repo_id := values.get("repo_id")) is not None:
-            return self._from_hub(repo_id, values.get("revision")).entry(values.get("name"))
-        return ModelEntry(values["name"], None, values["config"], source="user", builtin=False)
+    def _new_entry(self, values: Values) -> tuple[ModelEntry, tuple[Message, ...]]:
+        if (repo_id := values.get("repo_id")) is None:
+            return ModelEntry(values["name"], None, values["config"], source="user", builtin=False), ()
+        if "file" in values:
+            from .gguf_models import Origin, entry_of
 
-    def _from_hub(self, repo_id: str, revision: str | None) -> "HubModel":
+            origin = Origin(self._hub.source(values.get("revision")), repo_id)
+            return entry_of(self._gguf_of_hub(values), origin, values)
+        revision = values.get("revision")
+        found = self._asked(lambda: self._hub.model(repo_id, revision))
+        return found.entry(values.get("name")), ()
+
+    def _gguf_of_hub(self, values: Values) -> "GgufModel":
+        return self._asked(lambda: self._hub.gguf(values["repo_id"], values["file"], values.get("revision")))
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """What the hub says, counted."""
         try:
-            found = self._hub.model(repo_id, revision)
+            found = ask()
         except DomainError as error:
             self._watch.asked_hub(error.code)
             raise
@@ -328,6 +351,7 @@ def import_everything() -> None:
     from ..registry import hub  # noqa: F401
     from . import (  # noqa: F401
         calibration_shelf,
+        gguf_models,
         plan_answer,
         plan_questions,
         recommendation,

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from werkzeug.routing import PathConverter
 
-from ..access import writes
+from ..access import check, writes
 from ..limits import limited, spend
 from ..replies import json_reply, language
 from ..schemas.answers import ModelAnswer, ModelsAnswer
@@ -50,8 +50,15 @@ def register(values: dict[str, Any]) -> Response:
 @blueprint.arguments(InspectSchema())
 @blueprint.response(200, ModelAnswer())
 def inspect(query: dict[str, Any], values: dict[str, Any]) -> Response:
-    """What a configuration makes: parameters, cache, layers; with tensors=true every tensor."""
-    return json_reply(service().inspect(values["config"], query, language()))
+    """What a configuration or a GGUF file of the hub makes: parameters, cache, layers, tensors if wanted.
+
+    A file of the hub takes what registering a model takes: it lets the service ask the network.
+    """
+    if "repo_id" not in values:
+        return json_reply(service().inspect(values["config"], query, language()))
+    check("write")
+    spend("hub")
+    return json_reply(service().inspect_file(values, query, language()))
 
 
 @blueprint.get("/<model:name>")

@@ -118,6 +118,10 @@ class TrainingAnswer(MemoryAnswer):
     timeline = f.List(f.Dict())
     peak_phase = f.String()
     global_batch_size = f.Integer()
+    cpu_bytes_per_node = f.Integer(metadata={"description": "Host memory of one machine."})
+    pinned_bytes_per_node = f.Integer(metadata={"description": "Of it, page-locked."})
+    nvme_bytes_per_node = f.Integer(metadata={"description": "Files of ZeRO-Infinity."})
+    offloaded = f.List(f.Dict(), metadata={"description": "By term: where it lies, of one GPU and one machine."})
     flops = f.Dict()
 
 
@@ -229,6 +233,7 @@ class ModelAnswer(Answer):
     tensors = f.List(f.Dict())
     tensors_total = f.Integer()
     tensors_offset = f.Integer()
+    gguf = f.Dict(metadata={"description": "Of a GGUF file: files, types with their bytes, metadata."})
 
 
 class ModelLine(Answer):

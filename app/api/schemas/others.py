@@ -49,31 +49,54 @@ class CompareSchema(StrictSchema):
     configurations = Configurations("Requests of that calculation.")
 
 
-class InspectSchema(StrictSchema):
-    """A configuration to read."""
+def file_in_repository(data: Mapping[str, Any], prefix: str) -> Problem | None:
+    """A file and its revision are a repository's."""
+    stray = next((name for name in ("file", "revision") if name in data), None)
+    if stray is None or "repo_id" in data:
+        return None
+    return Problem(prefix + stray, Message("needs_repo_id", {"field": prefix + stray}))
 
-    config = Object("A Hugging Face config.json object.", required=True)
+
+def config_or_file(data: Mapping[str, Any], prefix: str) -> Problem | None:
+    """Something to read: a configuration, or a file of a repository."""
+    if "repo_id" in data and "file" not in data:
+        return Problem(prefix + "file", Message("is_missing", {"field": prefix + "file"}))
+    if "repo_id" not in data and "config" not in data:
+        return Problem(prefix + "config", Message("is_missing", {"field": prefix + "config"}))
+    return None
+
+
+class InspectSchema(StrictSchema):
+    """A configuration to read, or a GGUF file of the hub."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (config_or_file, file_in_repository)
+
+    config = Object("A Hugging Face config.json object; with file: that of its model [from its metadata].")
+    repo_id = Text("Instead: a repository of the hub (owner/name); may need a token.", longest=200)
+    file = Text("With repo_id: its GGUF file, or any part of a split one.", longest=200)
+    revision = Text("With repo_id: branch, tag or commit [main].", longest=200)
 
 
 def one_source(data: Mapping[str, Any], prefix: str) -> Problem | None:
     """A configuration under a name, or a repository."""
-    if ("config" in data) == ("repo_id" in data):
+    if ("config" in data) == ("repo_id" in data) and "file" not in data:
         return Problem(prefix + "config", Message("register_one", {"field": prefix + "config"}))
+    if "repo_id" in data:
+        return None
     if "config" in data and "name" not in data:
         return Problem(prefix + "name", Message("is_missing", {"field": prefix + "name"}))
-    if "config" in data and "revision" in data:
-        return Problem(prefix + "revision", Message("needs_repo_id", {"field": prefix + "revision"}))
     return None
 
 
 class RegisterSchema(StrictSchema):
     """A model of one's own: a configuration under a name, or a repository of the hub."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (one_source,)
+    rules: ClassVar[tuple[Rule, ...]] = (one_source, file_in_repository)
 
     name = Text("Its name; letters, digits, dots, dashes and underscores.", longest=128)
-    config = Object("A Hugging Face config.json object.")
+    config = Object("A Hugging Face config.json object; with file: that of its model [from its metadata].")
     repo_id = Text("Instead: a repository of the hub (owner/name).", longest=200)
+    file = Text("With repo_id: its GGUF file instead, or any part of a split one.", longest=200)
     revision = Text("With repo_id: branch, tag or commit [main].", longest=200)
 
 
