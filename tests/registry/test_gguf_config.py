@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.architecture import read_config
 from app.errors import DomainError, InvalidConfig, UnknownArchitecture
@@ -157,3 +159,55 @@ def test_the_configuration_of_another_model_is_refused() -> None:
 def test_a_given_configuration_that_does_not_read_says_why_itself() -> None:
     with pytest.raises(UnknownArchitecture):
         configured(file_of(*llama()), {"model_type": "nobody"})
+
+
+SIZES = (
+    st.integers(0, 2**32 - 1)
+    | st.integers(0, 600)
+    | st.sampled_from([0, 1, 2, 4, 64, 256, 512, 2**31, 2**32 - 1])
+)
+VALUES = SIZES | st.lists(st.integers(0, 4), max_size=3) | st.booleans() | st.just("llama") | st.just(0.5)
+KEYS = st.sampled_from([
+    "block_count", "embedding_length", "feed_forward_length", "attention.head_count",
+    "attention.head_count_kv",
+    "context_length", "attention.key_length", "attention.sliding_window", "expert_count", "expert_used_count",
+    "expert_feed_forward_length",
+])  # fmt: skip
+SHAPES = st.dictionaries(
+    st.sampled_from(
+        [*llama()[1], "blk.9.attn_q.weight", "blk.0.ffn_gate_exps.weight", "blk.0.attn_qkv.weight"]
+    ),
+    st.tuples(st.just("F32"), st.lists(st.integers(0, 600), max_size=4)),
+    max_size=3,
+)
+
+
+def draw_a_configuration(architecture: str, values: dict[str, Any], shapes: dict[str, Any]) -> None:
+    metadata, tensors = llama(architecture=architecture)
+    changed = {f"{architecture}.{key}": value for key, value in values.items()}
+    file = file_of(metadata | changed, tensors | shapes)
+    with no_hang():
+        try:
+            found, _ = configured(file)
+        except DomainError as error:
+            assert error.text("zh")
+            return
+    assert read_config(found).parameters.total == sum(tensor.elements for tensor in file.parameters)
+
+
+ARCHITECTURES = st.sampled_from(
+    ["llama", "qwen2", "qwen3", "qwen3moe", "phi3", "gemma", "gemma2", "gemma3", "x"]
+)
+
+
+@given(ARCHITECTURES, st.dictionaries(KEYS, VALUES, max_size=5), SHAPES)
+@settings(max_examples=200, deadline=None)
+def test_any_metadata(architecture: str, values: dict[str, Any], shapes: dict[str, Any]) -> None:
+    draw_a_configuration(architecture, values, shapes)
+
+
+@pytest.mark.slow
+@given(ARCHITECTURES, st.dictionaries(KEYS, VALUES, max_size=5), SHAPES)
+@settings(max_examples=3000, deadline=None)
+def test_much_metadata(architecture: str, values: dict[str, Any], shapes: dict[str, Any]) -> None:
+    draw_a_configuration(architecture, values, shapes)
