@@ -6,6 +6,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 UV := $(shell command -v uv 2>/dev/null)
 
+# Tests are shared out over the cores, four at most.
+SHARED := -n auto --maxprocesses 4 --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help serve test fuzz bench load soak accuracy lint oracle clean
 
@@ -16,11 +19,12 @@ serve: $(VENV)/.serve ## set up and serve on HOST [127.0.0.1] and PORT [5000]
 	@$(BIN)/python server.py
 
 test: $(VENV)/.dev ## set up and run the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(SHARED)
 
 fuzz: $(VENV)/.dev ## draw new configurations, logs, files and requests, other ones in each run
-	@HYPOTHESIS_PROFILE=searching $(BIN)/python -m pytest -q -m '' tests/architecture/test_fuzz.py \
-		tests/api/test_fuzz.py tests/api/test_contract.py tests/registry/test_safetensors.py
+	@HYPOTHESIS_PROFILE=searching $(BIN)/python -m pytest -q $(SHARED) -m '' tests/architecture/test_fuzz.py \
+		tests/api/test_fuzz.py tests/api/test_contract.py tests/registry/test_safetensors.py \
+		tests/registry/test_gguf.py tests/registry/test_gguf_config.py
 
 bench: $(VENV)/.dev ## processor time of each path, beside a bare Flask echo
 	@$(BIN)/python -m bench
@@ -41,7 +45,7 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	@$(BIN)/lint-imports
 
 oracle: $(VENV)-oracle/.done ## compare with the real implementations (needs torch: a large environment)
-	@$(VENV)-oracle/bin/python -m pytest -q -o addopts= tests/oracles
+	@$(VENV)-oracle/bin/python -m pytest -q $(SHARED) -o addopts= tests/oracles
 
 clean: ## forget the environments and caches
 	rm -rf $(VENV) $(VENV)-oracle .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -69,19 +69,28 @@ def mutated(config: dict[str, Any], mutations: list[Mutation]) -> dict[str, Any]
     return changed
 
 
-CONFIGS = st.builds(
-    lambda index, mutations: mutated(CASES[index], mutations),
-    st.integers(0, len(CASES) - 1),
-    st.lists(
-        st.tuples(
-            st.integers(0, 3),
-            st.integers(0, 200),
-            st.sampled_from([*VALUES, REMOVED]) | st.integers() | st.text(max_size=5),
-        ),
-        min_size=1,
-        max_size=4,
+MUTATIONS = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, 200),
+        st.sampled_from([*VALUES, REMOVED]) | st.integers() | st.text(max_size=5),
     ),
+    min_size=1,
+    max_size=4,
 )
+
+
+def configs(cases: list[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """One of these, with up to four of its fields changed."""
+    return st.builds(
+        lambda index, mutations: mutated(cases[index], mutations),
+        st.integers(0, len(cases) - 1),
+        MUTATIONS,
+    )
+
+
+CONFIGS = configs(CASES)
+PARTS = 4  # of the ten thousand, so that they can be shared out over processes
 
 
 def sized(config: dict[str, Any]) -> None:
@@ -124,10 +133,11 @@ def test_mutated_configurations_are_sized_or_refused(config: dict[str, Any]) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
-@given(CONFIGS)
-def test_ten_thousand_mutated_configurations_are_sized_or_refused(config: dict[str, Any]) -> None:
-    holds(config)
+@pytest.mark.parametrize("part", range(PARTS))
+@settings(max_examples=10_000 // PARTS, deadline=None, suppress_health_check=QUIET)
+@given(data=st.data())
+def test_ten_thousand_mutated_configurations_are_sized_or_refused(part: int, data: st.DataObject) -> None:
+    holds(data.draw(configs(CASES[part::PARTS])))
 
 
 @pytest.mark.slow
