@@ -86,6 +86,7 @@ class TrainingFields(ModelFields, total=False):
     compile: bool
     framework: str
     zero_stage: int
+    zero_optimization: Mapping[str, Any]
     fsdp: str | bool
     offload: Mapping[str, Any]
     num_gpus: int

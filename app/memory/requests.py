@@ -94,6 +94,23 @@ class Offload:
 
 
 @dataclass(frozen=True, slots=True)
+class ZeroOptimization:
+    """Sizes of DeepSpeed's `zero_optimization` [elements] and its defaults; `param_*`, `optimizer_*` and
+    `max_in_cpu` are those of `offload_param` and `offload_optimizer` on NVMe."""
+
+    reduce_bucket_size: int = 500_000_000
+    stage3_prefetch_bucket_size: int = 50_000_000
+    stage3_max_live_parameters: int = 1_000_000_000
+    stage3_max_reuse_distance: int = 1_000_000_000
+    stage3_param_persistence_threshold: int = 100_000
+    sub_group_size: int = 1_000_000_000
+    max_in_cpu: int = 1_000_000_000
+    param_buffer_count: int = 5
+    param_buffer_size: int | None = None  # 10^8, more where the largest tensor needs it
+    optimizer_buffer_count: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRequest:
     """`POST /api/memory/training`: batch is the micro-batch of one data-parallel rank [sequences]."""
 
@@ -123,6 +140,7 @@ class TrainingRequest:
     compile: bool = False
     framework: str = "transformers"
     zero_stage: int = 0
+    zero_optimization: ZeroOptimization = field(default_factory=ZeroOptimization)
     fsdp: str = "none"
     offload: Offload = field(default_factory=Offload)
     data_parallel: int = 1

@@ -151,16 +151,16 @@ def _of_device(
         if way.layout.tensor > max(gpu.scale_up_domain or 1, way.training.gpus_per_node):
             continue
         training = replace(way.training, gpu=gpu)
-        beside = overhead(training).bytes
-        fitting = [i for i, need in enumerate(way.needs) if need + beside <= usable]
-        need = way.needs[0] + beside
+        needs = [need + overhead(training, need).bytes for need in way.needs]
+        fitting = [i for i, need in enumerate(needs) if need <= usable]
+        need = needs[0]
         least = need if least is None else min(least, need)
         if not fitting:
             continue
         found_room = True
         size = fitting[-1] if not request.keep_batch else 0
         batch = training.batch_size if request.keep_batch else BATCHES[size]
-        yield _option(replace(training, batch_size=batch), way, way.needs[size] + beside, usable, request)
+        yield _option(replace(training, batch_size=batch), way, needs[size], usable, request)
     if not found_room:
         missing = Message("plan_no_room", {"least": least or 0, "usable": usable})
         yield missing if least else Message("plan_no_layout", {"gpu": gpu.name})

@@ -31,6 +31,12 @@ def _one_replica(request: TrainingRequest) -> bool:
     return request.data_parallel * request.context_parallel == 1
 
 
+def _unsharded(request: TrainingRequest) -> bool:
+    """One replica, all of which stays on its GPU."""
+    kept = request.offload.optimizer == request.offload.parameters == "none"
+    return kept and _one_replica(request)
+
+
 def _one_gpu(request: TrainingRequest) -> bool:
     sizes = (
         request.tensor_parallel,
@@ -41,6 +47,26 @@ def _one_gpu(request: TrainingRequest) -> bool:
     return max(sizes) == 1
 
 
+def _below_3(request: TrainingRequest) -> bool:
+    return request.zero_stage < 3 or _unsharded(request)
+
+
+def _zero(field: str, reason: str, applies: Callable[[TrainingRequest], bool]) -> Rule:
+    return Rule(f"zero_optimization.{field}", reason, applies)
+
+
+_ZERO: Final = (
+    _zero("reduce_bucket_size", "neutral_no_zero", lambda r: r.zero_stage == 0 or _unsharded(r)),
+    _zero("stage3_prefetch_bucket_size", "neutral_only_zero3", _below_3),
+    _zero("stage3_max_live_parameters", "neutral_only_zero3", _below_3),
+    _zero("stage3_max_reuse_distance", "neutral_only_zero3", _below_3),
+    _zero("stage3_param_persistence_threshold", "neutral_only_zero3", _below_3),
+    _zero("sub_group_size", "neutral_only_zero3", _below_3),
+    _zero("max_in_cpu", "neutral_only_nvme", lambda r: r.offload.parameters != "nvme"),
+    _zero("param_buffer_count", "neutral_only_nvme", lambda r: r.offload.parameters != "nvme"),
+    _zero("param_buffer_size", "neutral_only_nvme", lambda r: r.offload.parameters != "nvme"),
+    _zero("optimizer_buffer_count", "neutral_only_nvme", lambda r: r.offload.optimizer != "nvme"),
+)
 _RULES: Final = (
     Rule("momentum", "neutral_only_sgd", lambda r: r.optimizer != "SGD"),
     Rule("lora", "neutral_only_adapters", lambda r: not _adapters(r)),
@@ -51,8 +77,9 @@ _RULES: Final = (
     Rule("galore_rank", "neutral_only_galore", lambda r: r.optimizer != "GaLore"),
     Rule("pipeline_schedule", "neutral_no_pipeline", lambda r: r.pipeline_parallel == 1),
     Rule("pipeline_chunks", "neutral_only_interleaved", lambda r: r.pipeline_schedule != "interleaved"),
-    Rule("zero_stage", "neutral_one_replica", lambda r: r.zero_stage > 0 and _one_replica(r)),
-    Rule("fsdp", "neutral_one_replica", lambda r: r.fsdp != "none" and _one_replica(r)),
+    Rule("zero_stage", "neutral_one_replica", lambda r: r.zero_stage > 0 and _unsharded(r)),
+    *_ZERO,
+    Rule("fsdp", "neutral_one_replica", lambda r: r.fsdp != "none" and _unsharded(r)),
     Rule("sequence_parallel", "neutral_no_tensor_parallel", lambda r: r.tensor_parallel == 1),
     Rule("expert_imbalance", "neutral_no_expert_ranks", lambda r: r.expert_parallel == 1),
     Rule("gpus_per_node", "neutral_no_network", lambda r: r.fsdp != "hsdp" or _one_gpu(r)),
@@ -64,5 +91,12 @@ def neutral_fields(request: TrainingRequest, given: Mapping[str, Any]) -> list[M
     return [
         Message(rule.reason, {"field": rule.field})
         for rule in _RULES
-        if given.get(rule.field) is not None and rule.applies(request)
+        if _given(given, rule.field) is not None and rule.applies(request)
     ]
+
+
+def _given(values: Mapping[str, Any], path: str) -> Any:
+    """What a request says under a path; None for nothing."""
+    outer, _, inner = path.partition(".")
+    found = values.get(outer)
+    return found.get(inner) if inner and isinstance(found, Mapping) else None if inner else found

@@ -5,7 +5,15 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from ..hardware import Accelerator
-from ..memory.requests import Images, InferenceRequest, Lora, Offload, Speculative, TrainingRequest
+from ..memory.requests import (
+    Images,
+    InferenceRequest,
+    Lora,
+    Offload,
+    Speculative,
+    TrainingRequest,
+    ZeroOptimization,
+)
 from ..messages import Message
 from .lookup import Found, Lookup
 from .neutral import neutral_fields
@@ -65,6 +73,7 @@ def training_question(values: Values, lookup: Lookup) -> Question:
     if values.get("lora") is not None or values.get("method") in _ADAPTER_METHODS:
         known["lora"] = Lora(**(values.get("lora") or {}))
     known["offload"] = Offload(**values.get("offload", {}))
+    known["zero_optimization"] = ZeroOptimization(**values.get("zero_optimization", {}))
     echoed = _echo(_TRAINING_DEFAULTS, values, known, found)
     if values.get("gpu") is not None:
         known["gpu"] = _gpu(values["gpu"], lookup, echoed, warnings)
@@ -80,7 +89,7 @@ def _defaults(question: type) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
-    if isinstance(value, Lora | Offload):
+    if isinstance(value, Lora | Offload | ZeroOptimization):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return value
 
@@ -91,7 +100,7 @@ _TRAINING_DEFAULTS: Final = _defaults(TrainingRequest)
 
 def _echo(defaults: Values, values: Values, known: Values, found: Found) -> dict[str, Any]:
     echoed: dict[str, Any] = {**defaults, **values}
-    for name in ("lora", "offload", "sequence_length", "data_parallel"):
+    for name in ("lora", "offload", "zero_optimization", "sequence_length", "data_parallel"):
         if name in known:
             echoed[name] = _plain(known[name])
     if "model_name" in values:

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from app.api.schemas.inference import InferenceSchema
 from app.api.schemas.model import FORMS
-from app.api.schemas.training import TrainingSchema
+from app.api.schemas.training import TrainingSchema, ZeroOptimizationSchema
 from app.service.sized import DIMENSIONS
 
 DENSE = {"model_name": "Qwen3-8B", "gpu": "H100-80GB"}
@@ -79,6 +79,7 @@ TRAINING: dict[str, tuple[dict[str, Any], Any]] = {
     "compile": (DENSE, True),
     "framework": ({**DENSE, "mixed_precision": "bf16"}, "megatron"),
     "zero_stage": ({**DENSE, "data_parallel": 8}, 3),
+    "zero_optimization": ({**DENSE, "data_parallel": 8, "zero_stage": 3}, {"reduce_bucket_size": 10**8}),
     "fsdp": ({**DENSE, "data_parallel": 8}, True),
     "offload": (DENSE, {"optimizer": "cpu"}),
     "num_gpus": ({**DENSE, "zero_stage": 1}, 8),
@@ -128,6 +129,47 @@ def test_a_field_is_never_ignored(
 def test_every_field_is_tried() -> None:
     for schema, tried in ((InferenceSchema(), INFERENCE), (TrainingSchema(), TRAINING)):
         assert set(schema.fields) - set(FORMS) == set(tried)
+
+
+INFINITE = {
+    "config": {
+        "model_type": "llama",
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 32000,
+    },
+    "data_parallel": 2,
+    "zero_stage": 3,
+    "offload": {"optimizer": "nvme", "parameters": "nvme"},
+}
+ZERO = {
+    "reduce_bucket_size": 10**8,
+    "stage3_prefetch_bucket_size": 10**7,
+    "stage3_max_live_parameters": 10**8,
+    "stage3_max_reuse_distance": 10**8,
+    "stage3_param_persistence_threshold": 2 * 10**7,
+    "sub_group_size": 10**8,
+    "max_in_cpu": 0,
+    "param_buffer_count": 7,
+    "param_buffer_size": 10**9,
+    "optimizer_buffer_count": 6,
+}
+
+
+def test_every_size_of_deepspeed_is_tried() -> None:
+    assert set(ZeroOptimizationSchema().fields) == set(ZERO)
+
+
+@pytest.mark.parametrize("name", ZERO)
+def test_a_size_of_deepspeed_matters_or_is_said(client: FlaskClient, name: str) -> None:
+    before = _ask(client, "training", INFINITE)[1]
+    status, after = _ask(client, "training", {**INFINITE, "zero_optimization": {name: ZERO[name]}})
+    assert status == 200, after
+    assert _figures(after) != _figures(before)
+    after = _ask(client, "training", {**DENSE, "zero_optimization": {name: ZERO[name]}})[1]
+    assert f"zero_optimization.{name}" in [warning["params"].get("field") for warning in after["warnings"]]
 
 
 NEUTRAL: list[tuple[str, dict[str, Any], str]] = [

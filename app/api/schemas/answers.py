@@ -121,7 +121,9 @@ class TrainingAnswer(MemoryAnswer):
     cpu_bytes_per_node = f.Integer(metadata={"description": "Host memory of one machine."})
     pinned_bytes_per_node = f.Integer(metadata={"description": "Of it, page-locked."})
     nvme_bytes_per_node = f.Integer(metadata={"description": "Files of ZeRO-Infinity."})
-    offloaded = f.List(f.Dict(), metadata={"description": "By term: where it lies, of one GPU and one machine."})
+    offloaded = f.List(
+        f.Dict(), metadata={"description": "By term: where it lies, of one GPU and one machine."}
+    )
     flops = f.Dict()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ...errors import Problem
-from ...memory.requests import Lora, Offload, TrainingRequest
+from ...memory.requests import Lora, Offload, TrainingRequest, ZeroOptimization
 from ...messages import Message
 from .. import choices
 from .base import Rule, StrictSchema
@@ -16,6 +16,9 @@ from .model import LARGEST_BATCH, LONGEST, MOST_GPUS, ModelSchema
 _default = default_of(TrainingRequest)
 _lora = default_of(Lora)
 _offload = default_of(Offload)
+_zero = default_of(ZeroOptimization)
+
+MOST_ELEMENTS = 10**15  # "sub_group_size": 1e15 stands for no bound in many a configuration
 
 
 def gpus_agree(data: Mapping[str, Any], prefix: str) -> Problem | None:
@@ -52,6 +55,57 @@ class OffloadSchema(StrictSchema):
     optimizer = Choice("Optimizer states.", of=choices.OFFLOADS, default=_offload("optimizer"))
     parameters = Choice("Weights.", of=choices.OFFLOADS, default=_offload("parameters"))
     activations = Choice("Saved activations.", of=choices.OFFLOADS, default=_offload("activations"))
+
+
+class ZeroOptimizationSchema(StrictSchema):
+    """Sizes of DeepSpeed's configuration, in elements."""
+
+    reduce_bucket_size = Integer(
+        "Gradients reduced at a time.", most=MOST_ELEMENTS, default=_zero("reduce_bucket_size")
+    )
+    stage3_prefetch_bucket_size = Integer(
+        "Weights gathered ahead.", least=0, most=MOST_ELEMENTS, default=_zero("stage3_prefetch_bucket_size")
+    )
+    stage3_max_live_parameters = Integer(
+        "Weights on the GPU above which none are gathered ahead.",
+        least=0,
+        most=MOST_ELEMENTS,
+        default=_zero("stage3_max_live_parameters"),
+    )
+    stage3_max_reuse_distance = Integer(
+        "Weights that are used again within this distance stay.",
+        least=0,
+        most=MOST_ELEMENTS,
+        default=_zero("stage3_max_reuse_distance"),
+    )
+    stage3_param_persistence_threshold = Integer(
+        "Tensors up to this size are never divided.",
+        least=0,
+        most=MOST_ELEMENTS,
+        default=_zero("stage3_param_persistence_threshold"),
+    )
+    sub_group_size = Integer(
+        "Weights stepped at a time, of one rank.", most=MOST_ELEMENTS, default=_zero("sub_group_size")
+    )
+    max_in_cpu = Integer(
+        "With parameters on nvme: weights that stay in host memory.",
+        least=0,
+        most=MOST_ELEMENTS,
+        default=_zero("max_in_cpu"),
+    )
+    param_buffer_count = Integer(
+        "With parameters on nvme: buffers.", most=MOST_ELEMENTS, default=_zero("param_buffer_count")
+    )
+    param_buffer_size = Integer(
+        "With parameters on nvme: size of a buffer [10^8, or the largest tensor's share].",
+        most=MOST_ELEMENTS,
+        default=_zero("param_buffer_size"),
+    )
+    optimizer_buffer_count = Integer(
+        "With the optimizer on nvme: buffers, each of a sub-group.",
+        most=MOST_ELEMENTS,
+        default=_zero("optimizer_buffer_count"),
+    )
 
 
 class TrainingSchema(ModelSchema, PresentationSchema):
@@ -115,6 +169,7 @@ class TrainingSchema(ModelSchema, PresentationSchema):
     compile = Boolean("torch.compile.", default=_default("compile"))
     framework = Choice("Training framework.", of=choices.FRAMEWORKS, default=_default("framework"))
     zero_stage = Integer("DeepSpeed ZeRO stage.", least=0, most=3, default=_default("zero_stage"))
+    zero_optimization = Nested(ZeroOptimizationSchema, "With zero_stage: sizes of DeepSpeed's buffers.")
     fsdp = Switch(
         "Fully sharded; true is FSDP2.", of=choices.FSDP, true="fsdp2", false="none", default=_default("fsdp")
     )

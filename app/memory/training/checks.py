@@ -7,13 +7,19 @@ from ...architecture import Architecture
 from ...architecture.operations import Attention, Experts, Scan
 from ...errors import InvalidRequest, NotSupportedYet, Problem
 from ...messages import Message
+from ...parallelism import stages
+from ...units import ceil_div
 from .. import optimizer as optimizers
-from ..requests import TrainingRequest
+from ..requests import TrainingRequest, ZeroOptimization
 from . import layers  # noqa: F401  (signs up every rule)
+from .deepspeed import BUFFER, buffer_size
 from .layers import is_text
 from .lowering import RULES
 from .scans import EXACT
+from .sharding import layout_of
 
+OVER_TRAINER = ("transformers", "llama_factory")  # whose configurations say "auto" for sizes
+AS_SHIPPED = ZeroOptimization()
 FOLLOWED = frozenset(kind.__name__ for kind in RULES) | {"Hold"}
 
 
@@ -41,8 +47,29 @@ def contradictions(request: TrainingRequest) -> Iterator[Problem]:
             "expert_imbalance", "training_imbalance", value=request.expert_imbalance, most=most,
             ranks=request.expert_parallel,
         )  # fmt: skip
+    yield from misplaced(request)
     if request.zero_stage and request.fsdp != "none":
         yield _problem("fsdp", "training_zero_and_fsdp", stage=request.zero_stage)
+
+
+def misplaced(request: TrainingRequest) -> Iterator[Problem]:
+    """What cannot leave the GPU in this way: whole weights, and to NVMe anything but by ZeRO-3."""
+    offload = request.offload
+    if offload.parameters != "none" and request.zero_stage < 3 and request.fsdp == "none":
+        yield _problem("offload.parameters", "training_offload_unsharded")
+    for part in ("optimizer", "parameters"):
+        if getattr(offload, part) == "nvme" and request.zero_stage < 3:
+            yield _problem(f"offload.{part}", "training_offload_nvme")
+    count = request.zero_optimization.optimizer_buffer_count
+    if offload.optimizer == "nvme" and count < (least := 2 + states_of(request)):
+        field = "zero_optimization.optimizer_buffer_count"
+        yield _problem(field, "training_few_buffers", value=count, least=least, optimizer=request.optimizer)
+
+
+def states_of(request: TrainingRequest) -> int:
+    """State tensors that an optimizer has for each weight."""
+    chosen = optimizers.find(request.optimizer, request.momentum)
+    return ceil_div(chosen.state((1 << 10, 1 << 10), 1), 1 << 20)
 
 
 def most_imbalance(request: TrainingRequest) -> float | None:
@@ -83,8 +110,31 @@ def notes(request: TrainingRequest) -> Iterator[Message]:
         yield Message("training_fp8")
     if request.offload.activations != "none":
         yield Message("training_offloaded_activations")
+    yield from of_sharding(request)
     if request.objective != "causal_lm":
         yield Message("training_preferences", {"sequences": request.sequences})
+
+
+def of_sharding(request: TrainingRequest) -> Iterator[Message]:
+    """What a reader should know of sharding and offloading: which sizes were taken, what else leaves."""
+    offload = request.offload
+    if request.fsdp != "none" and offload.parameters != "none" and offload.optimizer == "none":
+        yield Message("training_fsdp_offload")
+    if offload.parameters == "nvme" and request.zero_optimization.param_buffer_size is None:
+        yield from grown_buffers(request)
+    if request.zero_stage and request.framework in OVER_TRAINER and request.zero_optimization == AS_SHIPPED:
+        width = request.model.architecture.hidden_size
+        sizes = {"bucket": width**2, "prefetch": width**2 * 9 // 10, "threshold": 10 * width}
+        yield Message("training_zero_defaults", sizes)
+
+
+def grown_buffers(request: TrainingRequest) -> Iterator[Message]:
+    """A word on buffers that had to be larger than DeepSpeed's default."""
+    layout = layout_of(request)
+    whole = stages(request.model.architecture.sections, 1)[0]
+    size = buffer_size(request, whole, layout)
+    if size > BUFFER:
+        yield Message("training_larger_buffer", {"size": size})
 
 
 @lru_cache(maxsize=1024)

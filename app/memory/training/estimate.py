@@ -8,7 +8,8 @@ from ..requests import TrainingRequest
 from .advice import advice
 from .checks import notes
 from .device import overhead
-from .follow import Held, follow, host_bytes
+from .follow import Held, follow, outside
+from .offloading import per_node
 from .operations_count import forward_flops
 from .setup import Question, Setup, Step, set_up
 from .solve import solve
@@ -42,7 +43,7 @@ def estimate_training(request: TrainingRequest) -> Estimate:
 def terms(step: Step, request: TrainingRequest, held: Held, peak: str) -> tuple[Term, ...]:
     """The parts of the peak."""
     recipe, size = step.recipe, {"batch_size": request.batch_size, "sequence_length": request.sequence_length}
-    device = overhead(request)
+    device = overhead(request, held.total)
     return (
         Term("model_weights", held.weights, "training_weights",
              {"dtype": recipe.weights, "parts": step.sharding.weights}, "sum of tensors"),
@@ -82,15 +83,16 @@ def _extra(
             "forward_causal": _whole(causal),
         },
         "global_batch_size": batch * request.data_parallel * request.gradient_accumulation_steps,
-        "cpu_bytes_per_node": _per_node(request, setup),
+        **_per_node(request, setup),
         "advice": advice(question, peak, phases[peak].total),
     } | ({"solution": solve(request)} if request.solve_for else {})
 
 
-def _per_node(request: TrainingRequest, setup: Setup) -> int:
-    """Host memory of one machine, every rank on it holding what the fullest one does [bytes]."""
+def _per_node(request: TrainingRequest, setup: Setup) -> dict[str, Any]:
+    """What one machine holds outside its GPUs, every rank on it holding what the fullest one does."""
     ranks = min(setup.layout.gpus * setup.layout.context, request.gpus_per_node)
-    return ranks * max(host_bytes(step, request) for step in setup.steps)
+    every = (outside(step, request) for step in setup.steps)
+    return per_node(max(every, key=lambda terms: sum(term.bytes for term in terms)), ranks)
 
 
 def _whole(count: int) -> int | float:

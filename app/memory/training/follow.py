@@ -6,6 +6,7 @@ from math import ceil
 
 from ...units import ceil_div
 from ..requests import TrainingRequest
+from .deepspeed import HostTerm
 from .plan import PHASES, Instant
 from .setup import Step
 from .sizes import value
@@ -31,8 +32,8 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     """The largest moment of each phase."""
     batch = request.sequences
     length = ceil_div(request.sequence_length, request.context_parallel)
-    weights = 0 if request.offload.parameters != "none" else step.weights
-    states, gradients, extra = step.states + step.masters, step.gradients, step.buffers
+    weights, states, gradients = step.weights, step.states + step.masters, step.gradients
+    extra = step.buffers
     waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
     beside = ceil(max(Fraction(0), step.in_flight - 1) * value(step.plan.kept, batch, length))
     resident = Held(weights, waiting, states, beside, extra.always)
@@ -51,15 +52,12 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     return phases
 
 
-def host_bytes(step: Step, request: TrainingRequest) -> int:
-    """Bytes in host memory for one rank: what is offloaded there."""
+def outside(step: Step, request: TrainingRequest) -> tuple[HostTerm, ...]:
+    """What one rank keeps outside its GPU."""
     length = ceil_div(request.sequence_length, request.context_parallel)
-    host = step.host_states if request.offload.optimizer == "cpu" else 0
-    if request.offload.parameters == "cpu":
-        host += step.weights
-    if request.offload.activations == "cpu":
-        host += ceil(step.in_flight * value(step.plan.host, request.sequences, length))
-    return host
+    kept = ceil(step.in_flight * value(step.plan.host, request.sequences, length))
+    activations = HostTerm("activations", kept, request.offload.activations, pinned=True)
+    return (*step.outside, activations) if kept else step.outside
 
 
 def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held) -> Held:

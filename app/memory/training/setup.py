@@ -11,14 +11,17 @@ from ...architecture.operations import Attention
 from ...parallelism import Layout, Stage, check_layout
 from ..requests import Lora, TrainingRequest
 from ..weights import StoredModel
+from .buffers import buffers
 from .checks import check
+from .deepspeed import HostTerm
 from .layers import Span, places
 from .mode import COMPILED, CUDA_EAGER, LIGER, LITGPT, MEGATRON, TORCHTUNE, Adapters, Kernels, Mode
+from .offloading import leaves, outside
 from .pipeline import pipeline
 from .plan import Behind, Plan, make_plan
 from .recipes import ADAPTED, Recipe, recipe_of
 from .resident import resident, stepping, trainable
-from .sharding import Buffers, Sharding, buffers, layout_of, sharding_of
+from .sharding import Buffers, Sharding, layout_of, sharding_of
 
 NARROW_ADAPTERS: Final = ("litgpt", "torchtune")
 # Frameworks over transformers' own models, whose `gradient_checkpointing_enable` asks for gradients of the
@@ -46,7 +49,7 @@ class Step:
     gradients: int
     step_temporary: int
     trainable: int
-    host_states: int = 0  # states and master weights in host memory
+    outside: tuple[HostTerm, ...] = ()  # of one rank, activations aside
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +69,8 @@ _FIELDS: Final = attrgetter(
     "optimizer_dtype", "gradient_dtype", "master_weights", "optimizer_foreach", "optimizer_fused",
     "gradient_accumulation_steps", "gradient_checkpointing", "attention", "checkpoint_every_n_layers",
     "objective", "pipeline_schedule", "pipeline_chunks", "galore_rank", "fused_cross_entropy", "compile",
-    "framework", "zero_stage", "fsdp", "offload", "data_parallel", "tensor_parallel", "sequence_parallel",
-    "pipeline_parallel", "context_parallel", "expert_parallel", "expert_imbalance",
+    "framework", "zero_stage", "zero_optimization", "fsdp", "offload", "data_parallel", "tensor_parallel",
+    "sequence_parallel", "pipeline_parallel", "context_parallel", "expert_parallel", "expert_imbalance",
     "gpus_per_node",
 )  # fmt: skip
 
@@ -228,10 +231,12 @@ def _step(
     held = resident(request, recipe, layout, mode, sharding, stage)
     item = mode.adapters.item if mode.adapters else recipe.gradient_item
     of_item = mode.adapters.item if mode.adapters else mode.weight_item
-    beside = buffers(sharding, stage, layout, recipe.local_item, item, held.trained, held.of_experts)
-    parts = sharding.gradients
-    behind = Behind(parts, item, of_item, beside, sharding.of_experts(parts))
-    offloaded = request.offload.optimizer != "none"
+    used, parts = recipe.local_item, sharding.gradients
+    beside = buffers(request, sharding, stage, layout, used, item, held.trained, held.elements)
+    gone = leaves(request, sharding)
+    stays = 0 if "gradients" in gone else item
+    behind = Behind(parts, stays, of_item, beside, sharding.of_experts(parts))
+    stepped = "states" not in gone
     return Step(
         stage,
         stage.count * layout.tensor * layout.data * layout.context,
@@ -240,11 +245,11 @@ def _step(
         sharding,
         plan_of(recipe.stored, span, mode, behind),
         beside,
-        held.weights,
-        0 if offloaded else held.states,
-        0 if offloaded else held.masters,
-        held.gradients,
-        0 if offloaded else held.step_temporary,
+        0 if "weights" in gone else held.weights,
+        held.states if stepped else 0,
+        held.masters if stepped else 0,
+        0 if "gradients" in gone else held.gradients,
+        held.step_temporary if stepped else 0,
         held.trained,
-        held.states + held.masters if offloaded else 0,
+        outside(request, sharding, stage, layout, held, used, recipe.gradient_item),
     )

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Final
 
-from ...architecture.tensors import own_parameters
-from ...parallelism import Layout, Stage, local_size
+from ...parallelism import Layout
 from ...units import ceil_div
 from ..requests import TrainingRequest
 
-REDUCE_BUCKET: Final = 500_000_000  # elements of DeepSpeed's `reduce_bucket_size` and `allgather_bucket_size`
-BLOCKS_IN_FLIGHT: Final = 2  # the block at work and the one that is gathered ahead
+GATHERING: Final = ("zero3", "fsdp1", "fsdp2", "hsdp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Sharding:
     @property
     def gathers(self) -> bool:
         """Whether weights are gathered block by block."""
-        return self.weights > 1
+        return self.name in GATHERING
 
     def of_experts(self, parts: int) -> int:
         """Into how many parts experts' share of what is divided into `parts` is divided."""
@@ -49,11 +47,11 @@ class Sharding:
 
 
 def sharding_of(request: TrainingRequest) -> Sharding:
-    """The sharding that a request asks for; over one rank there is none."""
+    """The sharding that a request asks for; over one rank there is none, unless something leaves the GPU."""
     ranks = request.data_parallel * request.context_parallel
     if request.fsdp == "hsdp":
         ranks = min(ranks, request.gpus_per_node)
-    if ranks == 1:
+    if ranks == 1 and request.offload.optimizer == request.offload.parameters == "none":
         return Sharding()
     layout = layout_of(request)
     groups = layout.expert * layout.expert_tensor
@@ -63,7 +61,7 @@ def sharding_of(request: TrainingRequest) -> Sharding:
     stage = request.zero_stage
     if stage:
         return Sharding(f"zero{stage}", ranks if stage > 2 else 1, ranks if stage > 1 else 1, ranks, alike)
-    return Sharding("ddp")
+    return Sharding("ddp" if ranks > 1 else "none")
 
 
 def layout_of(request: TrainingRequest) -> Layout:
@@ -95,46 +93,3 @@ class Buffers:
 
 
 NO_BUFFERS: Final = Buffers()
-
-
-def buffers(
-    sharding: Sharding,
-    stage: Stage,
-    layout: Layout,
-    item: int,
-    gradient_item: int,
-    trained: int,
-    of_experts: int = 0,
-) -> Buffers:
-    """Buffers of one rank [bytes]; `trained`: elements with gradients, items in bytes per element.
-
-    DDP keeps buckets for all gradients. ZeRO-1 and -2 reduce through one bucket and widen their share of
-    the gradients to float32 for the step. Gathering keeps the block at work and the next one whole (one at
-    the head), FSDP also its root group of embeddings and head through the whole step, and in backward one
-    block's gradients in the type they are reduced in.
-    """
-    if sharding.name == "ddp":
-        return Buffers(always=trained * gradient_item)
-    if sharding.name == "none":
-        return Buffers()
-    bucket = min(REDUCE_BUCKET, trained) * gradient_item
-    if not sharding.gathers:
-        widened = 4 * sharding.divided(sharding.states, trained, of_experts)
-        return Buffers(layer_backward=bucket, other_backward=bucket, step=widened)
-    layer, root = (size * item for size in _sizes(stage, layout))
-    kept = root if sharding.name.startswith(("fsdp", "hsdp")) else 0
-    reduced = layer // item * gradient_item if trained else 0
-    at_work = kept + BLOCKS_IN_FLIGHT * layer
-    return Buffers(at_work, at_work + reduced, kept + layer, kept + layer)
-
-
-def _sizes(stage: Stage, layout: Layout) -> tuple[int, int]:
-    """Elements of the largest layer, and of everything outside the layers."""
-    layer = root = 0
-    for section, _ in stage.sections:
-        size = sum(local_size(parameter, layout) for parameter in own_parameters(section))
-        if "{}" in section.template:
-            layer = max(layer, size)
-        else:
-            root += size
-    return layer, root

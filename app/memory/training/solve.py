@@ -18,7 +18,8 @@ Change = Mapping[str, Any]
 
 def peak(request: TrainingRequest) -> int:
     """The need of the fullest rank with what the device adds [bytes]; raises `DomainError`."""
-    return tensors(set_up(Question(request)), request) + overhead(request).bytes
+    need = tensors(set_up(Question(request)), request)
+    return need + overhead(request, need).bytes
 
 
 def tensors(setup: Setup, request: TrainingRequest) -> int:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.architecture import Architecture, read_config
 from app.errors import InvalidLayout, InvalidRequest, NotSupportedYet
 from app.hardware import custom
-from app.memory.requests import Lora, Model, Offload, TrainingRequest
+from app.memory.requests import Lora, Model, Offload, TrainingRequest, ZeroOptimization
 from app.memory.training.estimate import estimate_training
 from app.memory.training.pipeline import in_flight
 
@@ -75,7 +75,11 @@ def test_more_is_never_less(batch: int, length: int) -> None:
         {"optimizer_dtype": "auto"},
         {"fused_cross_entropy": True},
         {"method": "freeze", "trainable_parameters": 20.0},
-        {"zero_stage": 1, "data_parallel": 8},
+        {
+            "zero_stage": 1,
+            "data_parallel": 8,
+            "zero_optimization": ZeroOptimization(reduce_bucket_size=10**7),
+        },
         {"fsdp": "fsdp2", "data_parallel": 8},
         {"tensor_parallel": 4},
         {"tensor_parallel": 4, "sequence_parallel": True},
