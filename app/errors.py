@@ -5,13 +5,13 @@ problem that was found, each with the field it is about, so that a caller can me
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .messages import Language, Message
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong: the field as the caller wrote it (dotted path) and what to say of it."""
 
     field: str

@@ -11,6 +11,8 @@ from functools import lru_cache
 from math import prod
 from typing import Final
 
+from msgspec import Struct
+
 from .architecture import Architecture
 from .architecture.operations import Attention, Experts, Parameter, Part, Role
 from .architecture.sections import Section
@@ -56,8 +58,7 @@ class Layout:
         return self.expert_slices or max(1, self.expert_ranks // self.expert)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stage:
+class Stage(Struct, frozen=True, eq=False):
     """One distinct pipeline stage: its sections with the places it holds, and how many stages are alike."""
 
     role: str

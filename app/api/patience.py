@@ -19,7 +19,7 @@ def end() -> None:
 
 
 def _limit(seconds: float) -> Callable[[], None]:
-    """A thread's processor time runs no faster than the clock, which costs a tenth to read: it is asked first."""
+    """A thread's processor time runs no faster than the clock, which is cheap to read and asked first."""
     last, earliest = time.thread_time() + seconds, time.perf_counter() + seconds
 
     def check() -> None:

@@ -4,8 +4,9 @@ A serving forward keeps the residual stream and one block's intermediate tensors
 per architecture, layout and stage into a few widths [elements per token].
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from ..architecture import Architecture
 from ..architecture.operations import Attention, Experts, Linear, Role
@@ -13,8 +14,7 @@ from ..architecture.sections import Section
 from ..parallelism import Layout, Stage, local_size
 
 
-@dataclass(frozen=True, slots=True)
-class Widths:
+class Widths(Struct, frozen=True):
     """Elements per token on one rank: residual stream, the widest feed-forward and attention steps.
 
     `feed_forward`: what goes into and out of the activation function (gate, up and their product).

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from ..messages import Message
 
 
@@ -41,8 +43,7 @@ class Rank:
         self.total = sum(sizes.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """Whether a GPU holds it, all in bytes of one GPU; `utilization` is need over usable (0 to ...)."""
 
     fits: bool

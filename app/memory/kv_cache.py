@@ -1,10 +1,12 @@
 """Keys, values and recurrent states: what one rank keeps of the tokens that sequences have seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..architecture.cache import ELEMENT_BYTES
 from ..architecture.cache import layers as cache_layers
@@ -14,8 +16,7 @@ from ..parallelism import Layout, Stage, kv_heads_per_rank
 from .weights import element_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCache:
+class LayerCache(Struct, frozen=True):
     """Layers of one rank that remember alike: elements of a token on this rank, and how far back they reach.
 
     `width` 0: a recurrent layer, whose `state` [bytes of a sequence] does not grow.
@@ -44,8 +45,7 @@ class LayerCache:
         return length if reach is None else least(length, reach)
 
 
-@dataclass(frozen=True, slots=True)
-class StateRule:
+class StateRule(Struct, frozen=True):
     """How a runtime keeps recurrent states.
 
     `recurrent`: data type of those that name none [the model's]. `kernel_rows` less: a causal convolution

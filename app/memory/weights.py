@@ -11,6 +11,8 @@ from functools import lru_cache
 from math import prod
 from typing import Final
 
+from msgspec import Struct
+
 from ..architecture import Architecture, adapters
 from ..architecture.operations import Experts, Linear, Operation, Parameter, Role
 from ..architecture.sections import Section
@@ -94,8 +96,7 @@ def _scheme(architecture: Architecture, dtype: str, quantization: str | None, as
 Repack = Callable[[str, Parameter, tuple[int, ...], Iterable[Stored]], Iterable[tuple[str, int]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """One rank's weights: bytes as tensors are, bytes as the allocator gives them, elements; of the exact
     bytes, those of routed experts."""
 

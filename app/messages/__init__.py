@@ -8,17 +8,17 @@ They are rendered at the very edge, by whoever knows the reader's language.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from msgspec import Struct, field
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final = ("en", "zh")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A sentence not yet written: its code and the values that belong into it."""
 
     code: str

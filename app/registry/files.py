@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
+
+from msgspec import Struct
 
 PACKAGE = Path(__file__).parents[1]
 Kinds = Mapping[str, type | tuple[type, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenFile:
+class BrokenFile(Struct, frozen=True):
     """A file of the registry that was left out: where, and what is wrong with it."""
 
     path: Path

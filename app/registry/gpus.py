@@ -1,10 +1,11 @@
 """Accelerators by the names that people type: read from `configs/gpus`, one file each."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..errors import InvalidRequest, Problem
 from ..hardware import TFLOPS_KEYS, Accelerator, CloudPrice, custom
@@ -51,16 +52,14 @@ _BRANDS: Final = ("geforce", "tesla", "instinct", "radeon", "cloud")
 _REQUIRED: Final = ("name", "label", "vendor", "device_type", "verification")
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """What a name meant: the device, and what to know about the choice."""
 
     accelerator: Accelerator
     warnings: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Alias:
+class _Alias(Struct, frozen=True):
     """A canonical name, and the variants that the alias could have meant too."""
 
     name: str

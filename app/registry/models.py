@@ -9,6 +9,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+
 from ..errors import DomainError
 from ..messages import Message
 from .files import BrokenFile, BrokenFileError, Kinds, check_fields, configs_folder, read_object, wrong_field
@@ -118,8 +120,7 @@ class ModelEntry:
             yield "model_layer_order_unconfirmed"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMatch:
+class ModelMatch(Struct, frozen=True):
     """What a name meant: the model, and what to know about it and about the choice."""
 
     entry: ModelEntry

@@ -1,8 +1,9 @@
 """From an estimate to the answer that people and programs read: exact integers, and strings beside them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..memory.estimate import Estimate, Fit, Rank, Term
 from ..memory.requests import Model
@@ -12,11 +13,10 @@ from ..units import Unit, human
 # Of a training answer the strings show each of these at its own largest moment, not at the peak's.
 SHOWN_AT_MAXIMUM: Final = ("model_weights", "gradients", "optimizer_states", "activation_memory")
 
-_FIT: Final = tuple(field.name for field in fields(Fit))
+_FIT: Final = Fit.__struct_fields__
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """How an answer is written: the reader's language, the unit of strings, whether terms are explained."""
 
     language: Language = "en"

@@ -1,11 +1,11 @@
 """What a request names, looked up: models and accelerators, with what to warn of."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import orjson
+from msgspec import Struct
 
 from ..architecture import Architecture, read_config
 from ..memory.requests import Model
@@ -27,8 +27,7 @@ _LEDGER: Final = Ledger()
 _LENDERS: Final = ("llama", "mistral", "qwen2", "qwen3")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A model of a request, and what to warn of."""
 
     model: Model

@@ -7,15 +7,15 @@ and finds either another answer or one of these warnings.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..memory.requests import TrainingRequest
 from ..messages import Message
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A field, and whether it cannot matter; `reason` is the code of the sentence."""
 
     field: str

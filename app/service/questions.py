@@ -1,8 +1,10 @@
 """From checked values to a question of the core, and the request echoed with its defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..hardware import Accelerator
 from ..memory.requests import (
@@ -24,8 +26,7 @@ _NOT_ECHOED: Final = ("model", "extra")
 _ADAPTER_METHODS: Final = ("lora", "qlora", "dora")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A question of the core, the request as the answer echoes it, and what to warn of."""
 
     request: InferenceRequest | TrainingRequest

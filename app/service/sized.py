@@ -1,8 +1,9 @@
 """A model of which only its size is known: the dimensions that were not given come from its nearest kin."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..errors import InvalidRequest, Problem
 from ..messages import Message
@@ -19,8 +20,7 @@ DIMENSIONS: Final = (
 _TOLERANCE: Final = 0.1  # of the stated size, before the dimensions are said to disagree with it
 
 
-@dataclass(frozen=True, slots=True)
-class Kin:
+class Kin(Struct, frozen=True):
     """A dense model that can lend dimensions."""
 
     name: str
@@ -28,8 +28,7 @@ class Kin:
     dimensions: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
+class Sized(Struct, frozen=True):
     """A configuration of the given size, and what was assumed."""
 
     config: Mapping[str, Any]

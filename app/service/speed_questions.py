@@ -1,8 +1,10 @@
 """From checked values to a question about speed: the memory question, and how requests come."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..errors import invalid
 from ..lanes import most
@@ -21,8 +23,7 @@ _LENGTHS: Final = ("input_length", "output_length")
 _OF_LOAD: Final = ("mode", "seed", "num_requests", "disaggregated")
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedQuestion:
+class SpeedQuestion(Struct, frozen=True):
     """A question about speed, the request as the answer echoes it, and what to warn of."""
 
     request: PerformanceRequest

@@ -1,8 +1,9 @@
 """From checked values to a question of training speed, and the request echoed with its defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
+
+from msgspec import Struct
 
 from ..errors import invalid
 from ..memory.requests import TrainingRequest
@@ -17,8 +18,7 @@ Values = Mapping[str, Any]
 OWN: Final = ("tokens", "virtual_pipeline", "inter_node_gb_s", "calibration")
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedQuestion:
+class SpeedQuestion(Struct, frozen=True):
     """A question of the core, the request as the answer echoes it, and what to warn of."""
 
     request: TrainingSpeedRequest

@@ -1,7 +1,8 @@
 """The device as a runtime sees it: memory that CUDA reports, context, libraries' workspaces."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...hardware import Accelerator
 
@@ -31,8 +32,7 @@ CUDA_TOTAL_GIB: Final[dict[tuple[str, int], float]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """One accelerator: `total` [bytes] is what the runtime's own library reports."""
 
     name: str

@@ -1,9 +1,10 @@
 """A model laid over the ranks of a runtime, and the prediction layers that stand beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from ...architecture.operations import Attention, Experts
 from ...architecture.sections import Section
@@ -12,8 +13,7 @@ from ...parallelism import Deal, Layout, Stage, balanced, check_layout, stages
 from ..weights import StoredModel
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(Struct, frozen=True, eq=False):
     """A model laid over ranks: distinct stages, one tensor-parallel rank of each standing for all."""
 
     stored: StoredModel

@@ -5,10 +5,12 @@ Sources: vLLM `v1/kv_cache_interface.py` (page sizes, `max_memory_usage_bytes`),
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ...lanes import least
 from ..kv_cache import LayerCache
@@ -22,8 +24,7 @@ LATENT_ALIGN: Final = 64  # the same for latent attention
 SPARSE_LATENT_BYTES: Final = 656  # fp8_ds_mla: 512 in 8 bits, 16 of scales, 128 of rotary keys in 16 bits
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """Layers with equal pages: `page` bytes for `block` tokens; `reach` tokens back, `copies` fixed pages."""
 
     kind: Kind
@@ -48,8 +49,7 @@ class Spec:
                 return -(-length // self.block)
 
 
-@dataclass(frozen=True, slots=True)
-class Groups:
+class Groups(Struct, frozen=True):
     """Layers in groups that share a pool: `block_bytes` is one block over all the layers of a group.
 
     `specs` holds each spec with the number of groups it makes.

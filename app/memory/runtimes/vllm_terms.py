@@ -1,7 +1,8 @@
 """The terms of vLLM's answer, and how sure each is: bands of logs measured on H100, wide where none was."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ...parallelism import Stage
 from ..estimate import Term
@@ -15,8 +16,7 @@ LOGS = "start-up logs on H100"
 HOPPER = (9, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Bands:
+class Bands(Struct, frozen=True):
     """The 90% band of each measured term, as multiples of it."""
 
     activation: Spread
