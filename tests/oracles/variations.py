@@ -189,6 +189,18 @@ def alternating(drawn: Config, *kinds: str) -> list[str]:
 
 
 ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+PERCEPTION = {
+    "architecture": "vit_pe_core_large_patch14_336",
+    "model_args": {
+        "embed_dim": 64,
+        "img_size": [56, 56],
+        "depth": 2,
+        "global_pool": "",
+        "use_post_transformer_norm": False,
+        "init_values": 0.1,
+        "ref_feat_shape": [4, 4],
+    },
+}
 # What published configs state and the library's own default lacks.
 STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
     "glm4v_text": rope_by_axis,
@@ -205,6 +217,7 @@ STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
         "attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0, "kv_n_heads": 2},
         "ffn_config": {"ffn_hidden_size": 96, "moe_num_experts": 4, "moe_top_k": 2},
     },
+    "perception_lm": lambda drawn, base: {"vision_config": {"model_type": "timm_wrapper"} | PERCEPTION},
     "molmo2_adapter": lambda drawn, base: {"vision_feature_layer": [1, 0]},
     "cohere_compass_text": lambda drawn, base: {
         "rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}
@@ -269,7 +282,8 @@ def draw(config_class: ConfigClass, rng: Random, boldness: float, text_hidden: i
         if "text" in key:
             text_hidden = sub.get("hidden_size", getattr(sub_config, "hidden_size", None))
         if sub:
-            drawn[key] = dict(specs[key].init_kwargs) | {"model_type": sub_config.model_type} | sub
+            own = {"model_type": sub_config.model_type} | drawn.get(key, {})
+            drawn[key] = dict(specs[key].init_kwargs) | own | sub
     return drawn
 
 

@@ -34,14 +34,15 @@ def shaw_attention(t: Trace, x: Tensor, shape: Heads, reach: int) -> Tensor:
         return t.linear("to_out", attend(t, q, k, v, shape), x.width, bias=True, split=row(shape.heads))
 
 
-def batch_norm(t: Trace, name: str, x: Tensor) -> Tensor:
-    """A BatchNorm with the statistics it keeps."""
+def batch_norm(t: Trace, name: str, x: Tensor, channels: int | None = None) -> Tensor:
+    """A BatchNorm with the statistics it keeps, of `channels` [the whole row]."""
+    width = channels or x.width
     with t.scope(name):
         t.hold(
-            *(t.parameter(part, (x.width,), buffer=True) for part in ("running_mean", "running_var")),
+            *(t.parameter(part, (width,), buffer=True) for part in ("running_mean", "running_var")),
             t.parameter("num_batches_tracked", (), buffer=True, dtype="int64"),
         )
-    return t.norm(name, x, style="layer")
+    return t.norm(name, x, style="layer", width=width)
 
 
 def conformer_convolution(t: Trace, x: Tensor, inner: int, kernel: int) -> Tensor:
