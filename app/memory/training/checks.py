@@ -7,12 +7,12 @@ from ...architecture import Architecture
 from ...architecture.operations import Attention, Experts, Scan
 from ...errors import InvalidRequest, NotSupportedYet, Problem
 from ...messages import Message
-from ...parallelism import stages
+from ...parallelism import Layout, stages
 from ...units import ceil_div
 from .. import optimizer as optimizers
 from ..requests import TrainingRequest, ZeroOptimization
 from . import layers  # noqa: F401  (signs up every rule)
-from .deepspeed import BUFFER, buffer_size
+from .deepspeed import BUFFER, least_buffer
 from .layers import is_text
 from .lowering import RULES
 from .scans import EXACT
@@ -92,7 +92,7 @@ def not_computed(request: TrainingRequest) -> Iterator[str]:
 
 def notes(request: TrainingRequest) -> Iterator[Message]:
     """What was taken instead of what was asked, and what is less sure than the rest."""
-    written_out, left_out, bounded = traits(request.model.architecture)
+    written_out, left_out, bounded, text = traits(request.model.architecture)
     if request.attention == "sdpa" and written_out:
         yield Message("training_attention_eager", {"attention": request.attention})
     if left_out:
@@ -100,7 +100,7 @@ def notes(request: TrainingRequest) -> Iterator[Message]:
     if bounded:
         yield Message("training_scan_bounded", {"kinds": bounded})
     described = request.model.architecture
-    if not all(map(is_text, described.sections)):
+    if not text:
         yield Message("training_text_batches")
     if described.notes.get("kind") == "encoder_decoder":
         yield Message("training_source_length", {"length": request.sequence_length})
@@ -130,22 +130,27 @@ def of_sharding(request: TrainingRequest) -> Iterator[Message]:
 
 def grown_buffers(request: TrainingRequest) -> Iterator[Message]:
     """A word on buffers that had to be larger than DeepSpeed's default."""
-    layout = layout_of(request)
-    whole = stages(request.model.architecture.sections, 1)[0]
-    size = buffer_size(request, whole, layout)
+    size = whole_buffer(request.model.architecture, layout_of(request))
     if size > BUFFER:
         yield Message("training_larger_buffer", {"size": size})
 
 
+@lru_cache(maxsize=256)
+def whole_buffer(architecture: Architecture, layout: Layout) -> int:
+    """Elements of a parameter buffer that any stage's largest share goes into."""
+    return least_buffer(stages(architecture.sections, 1)[0], layout)
+
+
 @lru_cache(maxsize=1024)
-def traits(architecture: Architecture) -> tuple[bool, str, str]:
+def traits(architecture: Architecture) -> tuple[bool, str, str, bool]:
     """Whether its attention is only written out in eager code; the operations that have no rule; the
-    recurrences that have only a bound."""
+    recurrences that have only a bound; whether all of it works on text."""
     operations = [op for _, op in architecture.operations()]
     written_out = any(isinstance(op, Attention) and (op.softcap or op.sinks) for op in operations)
     left_out = {type(op).__name__ for op in operations} - FOLLOWED
     bounded = {op.kind for op in operations if isinstance(op, Scan)} - EXACT
-    return written_out, ", ".join(sorted(left_out)), ", ".join(sorted(bounded))
+    text = all(map(is_text, architecture.sections))
+    return written_out, ", ".join(sorted(left_out)), ", ".join(sorted(bounded)), text
 
 
 def _problem(field: str, code: str, **params: object) -> Problem:

@@ -152,14 +152,17 @@ def buffer_size(request: TrainingRequest, stage: Stage, layout: Layout) -> int:
 
     Raises `InvalidRequest` for one that the largest part does not go into, as DeepSpeed does.
     """
-    asked = request.zero_optimization.param_buffer_size
-    ranks = request.data_parallel * request.context_parallel
-    least = ceil_div(elements_of(stage, layout, 0).largest, ranks)
+    asked, least = request.zero_optimization.param_buffer_size, least_buffer(stage, layout)
     if asked is not None and asked < least:
         field = "zero_optimization.param_buffer_size"
         message = Message("training_small_buffer", {"field": field, "value": asked, "least": least})
         raise InvalidRequest(message, [Problem(field, message)])
     return max(BUFFER, least) if asked is None else asked
+
+
+def least_buffer(stage: Stage, layout: Layout) -> int:
+    """Elements of one rank's part of the largest tensor."""
+    return ceil_div(elements_of(stage, layout, 0).largest, layout.data * layout.context)
 
 
 def _sub_group(request: TrainingRequest, held: Resident) -> int:

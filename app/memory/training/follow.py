@@ -1,7 +1,6 @@
 """A step followed: the largest moment of each phase of one rank, taken apart."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 from math import ceil
 
 from ...units import ceil_div
@@ -35,7 +34,8 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     weights, states, gradients = step.weights, step.states + step.masters, step.gradients
     extra = step.buffers
     waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
-    beside = ceil(max(Fraction(0), step.in_flight - 1) * value(step.plan.kept, batch, length))
+    more = step.in_flight - 1
+    beside = ceil(more * value(step.plan.kept, batch, length)) if more > 0 else 0
     resident = Held(weights, waiting, states, beside, extra.always)
     phases = {}
     for name in PHASES[:-1]:
@@ -54,10 +54,12 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
 
 def outside(step: Step, request: TrainingRequest) -> tuple[HostTerm, ...]:
     """What one rank keeps outside its GPU."""
+    if request.offload.activations == "none":
+        return step.outside
     length = ceil_div(request.sequence_length, request.context_parallel)
     kept = ceil(step.in_flight * value(step.plan.host, request.sequences, length))
     activations = HostTerm("activations", kept, request.offload.activations, pinned=True)
-    return (*step.outside, activations) if kept else step.outside
+    return (*step.outside, activations)
 
 
 def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held) -> Held:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ...errors import DomainError, invalid
+from ...errors import DomainError, InvalidLayout, invalid
 from ..requests import Lora, Offload, TrainingRequest
 from .device import overhead
 from .follow import follow
@@ -72,11 +72,19 @@ def fewest(request: TrainingRequest, usable: int) -> dict[str, Any]:
     replicas = 1
     while replicas * group <= MOST_GPUS:
         tried = replace(request, data_parallel=replicas, fsdp=request.fsdp if sharded else "fsdp2")
-        if peak(tried) <= usable:
+        if (need := possible_peak(tried)) is not None and need <= usable:
             layout = {"data_parallel": replicas, "fsdp": tried.fsdp, "zero_stage": tried.zero_stage}
             return {"value": replicas * group, **layout}
         replicas *= 2
     return {"value": None}
+
+
+def possible_peak(request: TrainingRequest) -> int | None:
+    """The need of the fullest rank [bytes]; None for a layout that cannot be (too few ranks for experts)."""
+    try:
+        return peak(request)
+    except InvalidLayout:
+        return None
 
 
 def candidates(request: TrainingRequest) -> Iterator[Change]:

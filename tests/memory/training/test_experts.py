@@ -7,6 +7,7 @@ import pytest
 
 from app.architecture import Architecture, read_config
 from app.errors import InvalidRequest
+from app.hardware import custom
 from app.memory.estimate import Estimate
 from app.memory.requests import Model, TrainingRequest
 from app.memory.training.estimate import estimate_training
@@ -110,3 +111,9 @@ def test_buffered_gradients_of_experts_are_counted_once() -> None:
         data_parallel=8, expert_parallel=8, zero_stage=3, framework="megatron", mixed_precision="bf16"
     )
     assert 8 * held["gradients"] == pytest.approx(4 * moe().parameters.total, rel=1e-4)
+
+
+def test_the_fewest_gpus_are_as_many_as_experts_need_at_least() -> None:
+    asked = {"gpu": custom({"memory_gb": 80}), "solve_for": "min_gpus"}
+    found = estimate(data_parallel=8, expert_parallel=8, **asked).extra["solution"]
+    assert found["value"] == 8
