@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## set up and run the tests
 fuzz: $(VENV)/.dev ## draw new configurations, logs, files and requests, other ones in each run
 	@HYPOTHESIS_PROFILE=searching $(BIN)/python -m pytest -q $(SHARED) -m '' tests/architecture/test_fuzz.py \
 		tests/api/test_fuzz.py tests/api/test_contract.py tests/registry/test_safetensors.py \
-		tests/registry/test_gguf.py tests/registry/test_gguf_config.py
+		tests/registry/test_gguf.py tests/registry/test_gguf_config.py tests/api/test_sequences.py
 
 bench: $(VENV)/.dev ## processor time of each path, beside a bare Flask echo
 	@$(BIN)/python -m bench

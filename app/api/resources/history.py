@@ -10,6 +10,7 @@ from ...messages import Message
 from ...store import Store
 from ..errors import HttpError
 from ..keeping import history_owner
+from ..links import link, responses
 from ..owners import HEADER
 from ..replies import json_reply
 from ..schemas.kept import ForgottenAnswer, HistoryAnswer, HistoryQuery
@@ -25,6 +26,7 @@ _SETTLE_S: Final = 1.0
 @blueprint.arguments(HistoryQuery(), location="query")
 @blueprint.response(200, HistoryAnswer())
 @blueprint.alt_response(404, description="History is off.")
+@blueprint.doc(**responses(200, forget=link("delete", "/api/history/{id}", {"id": "/entries/0/id"})))
 def list_history(query: dict[str, Any]) -> Response:
     """The asker's estimates, newest first."""
     store, owner = _history(), _asker()

@@ -7,6 +7,7 @@ from werkzeug.routing import PathConverter
 
 from ..access import check, writes
 from ..limits import limited, spend
+from ..links import link, responses
 from ..replies import json_reply, language
 from ..schemas.answers import ModelAnswer, ModelsAnswer
 from ..schemas.others import InspectSchema, ModelQuery, ModelsQuery, RegisterSchema, ReplaceSchema
@@ -19,6 +20,16 @@ blueprint = Blueprint(
 _QUERY = ModelQuery()
 
 
+_ONE = "/api/models/{name}"
+_BY_NAME = {"name": "/name"}
+_NEXT = {
+    "look": link("get", _ONE, _BY_NAME),
+    "replace": link("put", _ONE, _BY_NAME),
+    "forget": link("delete", _ONE, _BY_NAME),
+    "estimate": link("post", "/api/memory/inference", {}, {"model_name": "$response.body#/name"}),
+}
+
+
 class ModelName(PathConverter):
     """A name with or without its owner; the path of another operation is none."""
 
@@ -28,6 +39,7 @@ class ModelName(PathConverter):
 @blueprint.get("")
 @blueprint.arguments(ModelsQuery(), location="query")
 @blueprint.response(200, ModelsAnswer())
+@blueprint.doc(**responses(200, first=link("get", _ONE, {"name": "/models/0/name"})))
 def list_models(query: dict[str, Any]) -> Response:
     """Models by search, family and size; all unless limited."""
     return json_reply(service().models(query, language()))
@@ -37,6 +49,7 @@ def list_models(query: dict[str, Any]) -> Response:
 @writes
 @blueprint.arguments(RegisterSchema())
 @blueprint.response(201, ModelAnswer())
+@blueprint.doc(**responses(201, **_NEXT))
 def register(values: dict[str, Any]) -> Response:
     """Register a model of one's own, from a configuration or from the hub."""
     if values.get("repo_id"):
@@ -73,6 +86,7 @@ def get_model(query: dict[str, Any], name: str) -> Response:
 @writes
 @blueprint.arguments(ReplaceSchema())
 @blueprint.response(200, ModelAnswer())
+@blueprint.doc(**responses(200, **_NEXT))
 def replace(values: dict[str, Any], name: str) -> Response:
     """Give a model of one's own another configuration."""
     return json_reply(service().replace(name, values["config"], language()))

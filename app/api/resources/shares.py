@@ -12,6 +12,7 @@ from ...messages import Message
 from ...store.records import Share
 from ..access import requires
 from ..errors import HttpError
+from ..links import link, responses
 from ..replies import json_reply
 from ..schemas.kept import ShareAnswer, ShareSchema
 from .blueprints import Blueprint, service
@@ -31,6 +32,7 @@ _PAGE: Final = (
 @requires("write")
 @blueprint.arguments(ShareSchema())
 @blueprint.response(201, ShareAnswer())
+@blueprint.doc(**responses(201, open=link("get", "/s/{id}", {"id": "/id"})))
 def share(values: dict[str, Any]) -> Response:
     """Keep a state of the page; its address cannot be guessed."""
     days = service().store.retention.share_days
