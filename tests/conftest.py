@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 from .servers import database_url, postgresql, redis_server, redis_url
@@ -16,6 +17,10 @@ settings.register_profile("searching", deadline=None, database=None, print_blob=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
-def pytest_configure() -> None:
-    """A run that is ended from outside takes its servers along, as one that is interrupted does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is ended from outside takes its servers along, as one that is interrupted does.
+
+    Processes that share a run out are ended so at its end, when nothing of theirs is left.
+    """
+    if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
