@@ -63,7 +63,7 @@ ATTENTIONS: Final = Choices(
 )
 INFERENCE_QUESTIONS: Final = Choices(runtimes.QUESTIONS)
 
-METHODS: Final = Choices(training.METHODS)
+METHODS: Final = Choices(training.METHODS, {"lora+": "lora", "loraplus": "lora"})
 MIXED_PRECISIONS: Final = Choices(training.MIXED_PRECISIONS, {"bfloat16": "bf16", "float16": "fp16"})
 OPTIMIZERS: Final = Choices(
     training.OPTIMIZERS,
@@ -72,13 +72,21 @@ OPTIMIZERS: Final = Choices(
         "8-bit AdamW": "Quantized AdamW",
         "adamw_bnb_8bit": "Quantized AdamW",
         "paged_adamw_32bit": "Paged AdamW",
+        "paged_adamw_8bit": "Paged 8-bit AdamW",
         "adamw_torch": "AdamW",
+        "galore_adamw": "GaLore",
+        "galore_adamw_8bit": "8-bit GaLore",
+        "lion_8bit": "8-bit Lion",
+        "lion_32bit": "Lion",
     },
 )
 OPTIMIZER_DTYPES: Final = _dtypes(*training.OPTIMIZER_DTYPES)
 GRADIENT_DTYPES: Final = _dtypes(*training.GRADIENT_DTYPES)
 CHECKPOINTINGS: Final = Choices(training.CHECKPOINTINGS)
-TRAINING_ATTENTIONS: Final = Choices(training.ATTENTIONS, {"flash_attention": "flash_attention_2"})
+TRAINING_ATTENTIONS: Final = Choices(
+    training.ATTENTIONS,
+    {"flash_attention": "flash_attention_2", "fa2": "flash_attention_2", "fa3": "flash_attention_3"},
+)
 FRAMEWORKS: Final = Choices(training.FRAMEWORKS)
 FSDP: Final = Choices(training.FSDP, {"full_shard": "fsdp2"})
 OFFLOADS: Final = Choices(training.OFFLOADS)

@@ -83,6 +83,7 @@ class TrainingFields(ModelFields, total=False):
     objective: str
     attention: str
     fused_cross_entropy: bool
+    use_liger_kernel: bool
     compile: bool
     framework: str
     zero_stage: int

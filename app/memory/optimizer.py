@@ -95,14 +95,25 @@ def adam_mini_state(shape: Shape, item: int) -> int:
 
 
 def galore_state(shape: Shape, item: int, rank: int = 128) -> int:
-    """Adam moments of the gradient projected to `rank`, and the projection [bytes] (arXiv 2403.03507).
+    """Adam moments of the gradient projected to `rank`, and the projection [bytes] (arXiv 2403.03507;
+    galore_torch `GaLoreProjector`: the longer side stays, the projection has at most the shorter one's rank).
 
     >>> galore_state((4096, 4096), 2, 128)
     3145728
     """
-    if len(shape) != 2 or min(shape) <= rank:
+    if len(shape) != 2:
         return adam_state(shape, item)
+    rank = min(rank, *shape)
     return item * (2 * rank * max(shape) + rank * min(shape))
+
+
+def galore_8bit_state(shape: Shape, item: int, rank: int = 128) -> int:
+    """8-bit moments of the projected gradient, and the projection in the weight's type [bytes] (galore_torch
+    `GaLoreAdamW8bit`)."""
+    if len(shape) != 2:
+        return adam_8bit_state(shape)
+    rank = min(rank, *shape)
+    return adam_8bit_state((rank, max(shape))) + item * rank * min(shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,8 @@ class Optimizer:
     """An optimizer: its state per tensor, the state of tensors that are no hidden matrices, its temporaries.
 
     `fixed`: its states have the type that it chooses, whatever `optimizer_dtype` says.
-    `copies`: lists of parameter size that a step over lists holds (foreach), in units of the gradients.
+    `copies`: lists of parameter size that a step over lists holds (foreach), in units of the gradients; 0 for
+    those that step one tensor after the other only.
     `loops`: tensors of the largest parameter's size that a step one by one holds.
     `paged`: states live in unified memory and leave the GPU under pressure.
     """
@@ -129,21 +141,26 @@ OPTIMIZERS: Final[Mapping[str, Optimizer]] = {
     "Adam": Optimizer(adam_state, copies=1, loops=2, fused=True),
     "Quantized AdamW": Optimizer(adam_8bit_state, fixed=True, copies=0, loops=0),
     "Paged AdamW": Optimizer(adam_state, fixed=False, copies=0, loops=0, paged=True),
+    "Paged 8-bit AdamW": Optimizer(adam_8bit_state, fixed=True, copies=0, loops=0, paged=True),
     "SGD": Optimizer(momentum_state, copies=0, loops=0, fused=True),
     "Adafactor": Optimizer(adafactor_state, copies=0, loops=3),
     "Lion": Optimizer(momentum_state, copies=0, loops=2),
     "8-bit Lion": Optimizer(lion_8bit_state, fixed=True, copies=0, loops=0),
     "Muon": Optimizer(momentum_state, other=adam_state, copies=0, loops=4),
-    "GaLore": Optimizer(galore_state, copies=0, loops=2),
+    "GaLore": Optimizer(galore_state, other=adam_state, copies=0, loops=2),
+    "8-bit GaLore": Optimizer(galore_8bit_state, other=adam_8bit_state, fixed=True, copies=0, loops=2),
     "Schedule-Free AdamW": Optimizer(adam_state, copies=1, loops=2),
     "Adam-mini": Optimizer(adam_mini_state, copies=0, loops=2),
 }
 
 
+GALORE: Final[Mapping[str, Callable[..., int]]] = {"GaLore": galore_state, "8-bit GaLore": galore_8bit_state}
+
+
 def find(name: str, momentum: float = 0.9, rank: int = 128) -> Optimizer:
     """The optimizer of this name; SGD without momentum keeps nothing; `rank` is GaLore's."""
-    if name == "GaLore":
-        return replace(OPTIMIZERS[name], state=partial(galore_state, rank=rank))
+    if name in GALORE:
+        return replace(OPTIMIZERS[name], state=partial(GALORE[name], rank=rank))
     if name == "SGD" and momentum == 0:
         return Optimizer(no_state, copies=0, loops=0, fused=True)
     return OPTIMIZERS[name]
@@ -159,7 +176,8 @@ def state_bytes(optimizer: Optimizer, groups: Iterable[Group], dtype: str) -> in
     total = 0
     for group in groups:
         state = optimizer.state if group.matrix or optimizer.other is None else optimizer.other
-        total += group.count * state(group.shape, state_item(dtype, group.item))
+        item = group.item if optimizer.fixed else state_item(dtype, group.item)
+        total += group.count * state(group.shape, item)
     return total
 
 
@@ -171,6 +189,6 @@ def step_temporaries(optimizer: Optimizer, groups: Iterable[Group], *, foreach: 
     """
     if fused and optimizer.fused:
         return 0
-    if foreach:
+    if foreach and optimizer.copies:
         return optimizer.copies * sum(group.count * group.elements * group.item for group in groups)
     return optimizer.loops * max((group.elements * group.item for group in groups), default=0)

@@ -82,6 +82,7 @@ class Lora:
     target_modules: str | tuple[str, ...] = "all-linear"
     modules_to_save: tuple[str, ...] = ()
     bias: str = "none"
+    loraplus_lr_ratio: float | None = None  # LoRA+: the rate of one matrix over the other's; no memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ class TrainingRequest:
     galore_rank: int = 128
     attention: str = "sdpa"
     fused_cross_entropy: bool = False
+    use_liger_kernel: bool = False
     compile: bool = False
     framework: str = "transformers"
     zero_stage: int = 0

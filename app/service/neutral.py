@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from ..memory.optimizer import GALORE
 from ..memory.requests import TrainingRequest
+from ..memory.training.choices import PATCHED
 from ..messages import Message
 
 
@@ -70,11 +72,14 @@ _ZERO: Final = (
 _RULES: Final = (
     Rule("momentum", "neutral_only_sgd", lambda r: r.optimizer != "SGD"),
     Rule("lora", "neutral_only_adapters", lambda r: not _adapters(r)),
+    Rule("lora.alpha", "neutral_only_scale", _adapters),
+    Rule("lora.loraplus_lr_ratio", "neutral_only_rates", _adapters),
+    Rule("use_liger_kernel", "neutral_own_kernels", lambda r: r.framework not in PATCHED),
     Rule("trainable_parameters", "neutral_only_full", _adapters),
     Rule(
         "checkpoint_every_n_layers", "neutral_only_every_n", lambda r: r.gradient_checkpointing != "every_n"
     ),
-    Rule("galore_rank", "neutral_only_galore", lambda r: r.optimizer != "GaLore"),
+    Rule("galore_rank", "neutral_only_galore", lambda r: r.optimizer not in GALORE),
     Rule("pipeline_schedule", "neutral_no_pipeline", lambda r: r.pipeline_parallel == 1),
     Rule("pipeline_chunks", "neutral_only_interleaved", lambda r: r.pipeline_schedule != "interleaved"),
     Rule("zero_stage", "neutral_one_replica", lambda r: r.zero_stage > 0 and _unsharded(r)),

@@ -76,6 +76,7 @@ TRAINING: dict[str, tuple[dict[str, Any], Any]] = {
     "pipeline_chunks": ({**PIPED, "pipeline_schedule": "interleaved"}, 4),
     "attention": (DENSE, "eager"),
     "fused_cross_entropy": (DENSE, True),
+    "use_liger_kernel": (DENSE, True),
     "compile": (DENSE, True),
     "framework": ({**DENSE, "mixed_precision": "bf16"}, "megatron"),
     "zero_stage": ({**DENSE, "data_parallel": 8}, 3),
@@ -185,6 +186,7 @@ NEUTRAL: list[tuple[str, dict[str, Any], str]] = [
     ("training", {**DENSE, "lora": {"rank": 8}}, "lora"),
     ("training", {**DENSE, "method": "lora", "trainable_parameters": 5}, "trainable_parameters"),
     ("training", {**DENSE, "zero_stage": 2}, "zero_stage"),
+    ("training", {**DENSE, "framework": "megatron", "use_liger_kernel": True}, "use_liger_kernel"),
     ("training", {**DENSE, "fsdp": True}, "fsdp"),
     ("training", {**EXPERTS, "data_parallel": 8, "expert_imbalance": 2}, "expert_imbalance"),
 ]
@@ -199,3 +201,31 @@ def test_a_field_that_cannot_matter_is_said(
     assert field in [warning["params"].get("field") for warning in answer["warnings"]]
     without = {name: value for name, value in body.items() if name != field}
     assert _figures(answer) == _figures(_ask(client, calculation, without)[1])
+
+
+def test_lora_plus_is_taken_by_the_names_its_users_know(client: FlaskClient) -> None:
+    lora = _ask(client, "training", {**DENSE, "method": "lora"})[1]
+    status, plus = _ask(client, "training", {**DENSE, "method": "LoRA+", "lora": {"loraplus_lr_ratio": 16}})
+    assert status == 200, plus
+    assert plus["parameters"]["method"] == "lora"
+    assert _figures(plus) == _figures(lora)
+    assert "lora.loraplus_lr_ratio" in [warning["params"].get("field") for warning in plus["warnings"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("paged_adamw_8bit", "Paged 8-bit AdamW"),
+        ("paged_adamw_32bit", "Paged AdamW"),
+        ("galore_adamw", "GaLore"),
+        ("galore_adamw_8bit", "8-bit GaLore"),
+        ("lion_8bit", "8-bit Lion"),
+        ("schedule_free_adamw", "Schedule-Free AdamW"),
+    ],
+)
+def test_optimizers_by_the_names_of_training_arguments(
+    client: FlaskClient, name: str, canonical: str
+) -> None:
+    status, answer = _ask(client, "training", {**DENSE, "optimizer": name})
+    assert status == 200, answer
+    assert answer["parameters"]["optimizer"] == canonical

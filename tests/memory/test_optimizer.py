@@ -56,3 +56,37 @@ def test_state_types() -> None:
         state_item("auto", 4),
         state_item("bfloat16", 4),
     ) == (4, 2, 4, 2)
+
+
+def test_galore_projects_hidden_matrices_alone() -> None:
+    """galore_torch: moments in the shape of the projected gradient, the projection on the shorter side; the
+    embedding, the head and vectors stay with AdamW (its `torchrun_main.py`)."""
+    rank, head = 128, Group((32000, 1024), 1, 2, matrix=False)
+    wide = 2 * rank * 4096 + rank * 1024
+    assert state_bytes(find("GaLore", rank=rank), (MATRIX,), "float32") == 4 * 3 * wide
+    assert state_bytes(find("GaLore", rank=rank), (head,), "float32") == 8 * head.elements
+    assert state_bytes(find("GaLore", rank=rank), (NORM,), "auto") == 2 * 2 * 5 * 1024
+
+
+def test_galore_with_a_rank_beyond_the_matrix_keeps_a_square_projection() -> None:
+    whole = 2 * 1024 * 4096 + 1024 * 1024
+    assert state_bytes(find("GaLore", rank=4096), (MATRIX,), "float32") == 4 * 3 * whole
+
+
+def test_8_bit_galore_quantizes_moments_and_not_the_projection() -> None:
+    rank = 128
+    moments = 2 * (rank * 4096 + 4 * rank * 4096 // 256)
+    found = state_bytes(find("8-bit GaLore", rank=rank), (MATRIX,), "float32")
+    assert found == 3 * (moments + 2 * rank * 1024)
+
+
+def test_paged_8_bit_states_are_8_bit_states() -> None:
+    assert bytes_of("Paged 8-bit AdamW") == bytes_of("Quantized AdamW")
+    assert find("Paged 8-bit AdamW").paged and find("Paged AdamW").paged
+
+
+@pytest.mark.parametrize("name", ["Lion", "Adafactor", "Muon", "GaLore", "Adam-mini"])
+def test_what_has_no_lists_steps_one_by_one(name: str) -> None:
+    chosen = find(name)
+    one_by_one = step_temporaries(chosen, (MATRIX, NORM), foreach=False, fused=False)
+    assert step_temporaries(chosen, (MATRIX, NORM), foreach=True, fused=False) == one_by_one > 0

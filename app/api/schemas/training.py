@@ -47,6 +47,12 @@ class LoraSchema(StrictSchema):
     )
     modules_to_save = Texts("Modules trained in full.", default=_lora("modules_to_save"))
     bias = Choice("Which biases are trained.", of=choices.LORA_BIASES, default=_lora("bias"))
+    loraplus_lr_ratio = Number(
+        "LoRA+: one matrix's learning rate over the other's; changes no size.",
+        above=0,
+        most=10**6,
+        default=_lora("loraplus_lr_ratio"),
+    )
 
 
 class OffloadSchema(StrictSchema):
@@ -166,6 +172,10 @@ class TrainingSchema(ModelSchema, PresentationSchema):
         "Attention implementation.", of=choices.TRAINING_ATTENTIONS, default=_default("attention")
     )
     fused_cross_entropy = Boolean("Loss without whole logits.", default=_default("fused_cross_entropy"))
+    use_liger_kernel = Boolean(
+        "Liger's norms, rotary positions, gates and fused loss in place of transformers' own.",
+        default=_default("use_liger_kernel"),
+    )
     compile = Boolean("torch.compile.", default=_default("compile"))
     framework = Choice("Training framework.", of=choices.FRAMEWORKS, default=_default("framework"))
     zero_stage = Integer("DeepSpeed ZeRO stage.", least=0, most=3, default=_default("zero_stage"))

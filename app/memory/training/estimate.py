@@ -1,9 +1,11 @@
 """Training memory: a request set up, every rank's step followed, the peak named and taken apart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ...messages import Message
 from ..estimate import Estimate, Fit, Rank, Term
+from ..optimizer import find
 from ..requests import TrainingRequest
 from .advice import advice
 from .checks import notes
@@ -36,8 +38,20 @@ def estimate_training(request: TrainingRequest) -> Estimate:
     found = tuple(ranks[index] for index in order)
     extra = _extra(question, setup, setup.steps[order[0]], phases, peak)
     return Estimate(
-        TOTAL, found, tuple(notes(request)), _fit(request, found[0]), _parameters(request, setup), extra
+        TOTAL,
+        found,
+        (*notes(request), *paging(request, setup, found[0])),
+        _fit(request, found[0]),
+        _parameters(request, setup),
+        extra,
     )
+
+
+def paging(request: TrainingRequest, setup: Setup, fullest: Rank) -> Iterator[Message]:
+    """A word on states in unified memory, which count with the GPU's until it runs short."""
+    states = max(step.states for step in setup.steps)
+    if find(request.optimizer).paged and states:
+        yield Message("training_paged", {"states": states, "without": fullest.total - states})
 
 
 def terms(step: Step, request: TrainingRequest, held: Held, peak: str) -> tuple[Term, ...]:

@@ -13,6 +13,7 @@ from ..requests import Lora, TrainingRequest
 from ..weights import StoredModel
 from .buffers import buffers
 from .checks import check
+from .choices import PATCHED
 from .deepspeed import HostTerm
 from .layers import Span, places
 from .mode import COMPILED, CUDA_EAGER, LIGER, LITGPT, MEGATRON, TORCHTUNE, Adapters, Kernels, Mode
@@ -68,10 +69,10 @@ _FIELDS: Final = attrgetter(
     "model", "method", "lora", "trainable_parameters", "mixed_precision", "optimizer", "momentum",
     "optimizer_dtype", "gradient_dtype", "master_weights", "optimizer_foreach", "optimizer_fused",
     "gradient_accumulation_steps", "gradient_checkpointing", "attention", "checkpoint_every_n_layers",
-    "objective", "pipeline_schedule", "pipeline_chunks", "galore_rank", "fused_cross_entropy", "compile",
-    "framework", "zero_stage", "zero_optimization", "fsdp", "offload", "data_parallel", "tensor_parallel",
-    "sequence_parallel", "pipeline_parallel", "context_parallel", "expert_parallel", "expert_imbalance",
-    "gpus_per_node",
+    "objective", "pipeline_schedule", "pipeline_chunks", "galore_rank", "fused_cross_entropy",
+    "use_liger_kernel", "compile", "framework", "zero_stage", "zero_optimization", "fsdp", "offload",
+    "data_parallel", "tensor_parallel", "sequence_parallel", "pipeline_parallel", "context_parallel",
+    "expert_parallel", "expert_imbalance", "gpus_per_node",
 )  # fmt: skip
 
 
@@ -153,7 +154,7 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         adapters=adapters_of(request),
         trained_from=first_trained(request.model.architecture, request.trainable_parameters),
         accumulating=request.gradient_accumulation_steps > 1 or recipe.buffered,
-        fused_loss=request.fused_cross_entropy or (request.framework == "torchtitan" and request.compile),
+        fused_loss=fuses_loss(request),
         wide_loss=request.objective == "causal_lm"
         and request.model.architecture.notes.get("kind") not in ("encoder", "encoder_decoder"),
         leaf_inputs=request.gradient_checkpointing != "none" and request.framework in OVER_TRANSFORMERS,
@@ -161,6 +162,19 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         sequence_parallel=request.sequence_parallel,
         expert_imbalance=request.expert_imbalance if layout.expert > 1 else 1.0,
     )
+
+
+def fuses_loss(request: TrainingRequest) -> bool:
+    """Whether the loss is computed without whole logits: as asked, as compiled torchtitan does, and over
+    next tokens with Liger's kernels and Unsloth's (`unsloth_fused_ce_loss`)."""
+    if request.fused_cross_entropy or (request.framework == "torchtitan" and request.compile):
+        return True
+    return request.objective == "causal_lm" and (brings_liger(request) or request.framework == "unsloth")
+
+
+def brings_liger(request: TrainingRequest) -> bool:
+    """Whether Liger's kernels take the place of transformers' own modules."""
+    return request.use_liger_kernel and request.framework in PATCHED
 
 
 def recomputation(request: TrainingRequest) -> str:
@@ -172,7 +186,7 @@ def recomputation(request: TrainingRequest) -> str:
 def kernels_of(request: TrainingRequest) -> Kernels:
     """The kernels that the framework brings."""
     own = {"megatron": MEGATRON, "unsloth": LIGER, "litgpt": LITGPT, "torchtune": TORCHTUNE}
-    kernels = own.get(request.framework, CUDA_EAGER)
+    kernels = own.get(request.framework, LIGER if brings_liger(request) else CUDA_EAGER)
     if not request.compile:
         return kernels
     return replace(COMPILED, chunked_loss=kernels.chunked_loss or request.framework == "torchtitan")

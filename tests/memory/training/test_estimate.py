@@ -256,3 +256,36 @@ def test_a_recurrence_without_a_rule_of_its_own_is_said() -> None:
 
     assert "training_scan_bounded" in codes("mamba")
     assert "training_scan_bounded" not in codes("mamba2")
+
+
+def test_liger_kernels_are_those_of_unsloth() -> None:
+    fields = {"batch_size": 8, "optimizer_fused": True}
+    with_liger = total(use_liger_kernel=True, **fields)
+    assert with_liger < total(fused_cross_entropy=True, **fields) < total(**fields)
+    assert with_liger == total(framework="unsloth", **fields)
+    assert total(use_liger_kernel=True, fused_cross_entropy=True, **fields) == with_liger
+
+
+def test_liger_leaves_the_loss_over_preferences_alone() -> None:
+    assert total(use_liger_kernel=True, objective="dpo", batch_size=4) < total(objective="dpo", batch_size=4)
+
+
+def test_flash_attention_3_keeps_what_2_keeps() -> None:
+    attended = [total(attention=f"flash_attention_{version}", batch_size=8) for version in (2, 3)]
+    assert attended[0] == attended[1] < total(attention="eager", batch_size=8)
+
+
+def test_what_may_leave_the_gpu_by_paging_is_said() -> None:
+    def said(optimizer: str) -> dict[str, object]:
+        found = estimate_training(request(optimizer=optimizer))
+        return next((m.params for m in found.warnings if m.code == "training_paged"), {})
+
+    assert said("AdamW") == {}
+    whole = estimate_training(request(optimizer="Paged AdamW"))
+    assert said("Paged AdamW")["states"] == whole.extra["maxima_bytes"]["optimizer_states"]
+    assert said("Paged AdamW")["without"] < whole.total  # type: ignore[operator]
+
+
+def test_lora_plus_is_lora_in_memory() -> None:
+    plain, plus = (total(method="lora", lora=Lora(loraplus_lr_ratio=r)) for r in (None, 16.0))
+    assert plain == plus
