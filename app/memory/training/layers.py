@@ -16,7 +16,7 @@ from .mode import Adapters, Mode
 from .sizes import coefficients, dominates
 from .tape import Moment, Walk
 
-OF_PICTURES: Final = frozenset({Axis.PATCHES, Axis.IMAGES, Axis.IMAGE_TOKENS, Axis.SPOKEN})
+OF_PICTURES: Final = frozenset({Axis.PATCHES, Axis.IMAGES, Axis.IMAGE_TOKENS})
 
 
 @dataclass(frozen=True, slots=True)
