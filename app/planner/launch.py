@@ -163,20 +163,24 @@ def _tensorrt_llm(option: Option, request: PlanRequest) -> list[str]:
 
 def _llama_server(option: Option, request: PlanRequest) -> list[str]:
     serving = request.ask.serving
-    kind = (option.quantization or "f16").upper()
     slots = _in_one_replica(option)
     length = int(str(_length(option)))
-    words: list[object] = [
-        "llama-server",
-        "--model",
-        operand(f"{request.checkpoint.rpartition('/')[2]}-{kind}.gguf"),
-    ]
+    words: list[object] = ["llama-server", "--model", operand(_gguf_file(option, request))]
     words += ["--ctx-size", slots * length, "--parallel", slots, "--n-gpu-layers", 999]
     if serving.kv_cache_dtype in ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0"):
         words += ["--cache-type-k", serving.kv_cache_dtype, "--cache-type-v", serving.kv_cache_dtype]
     if option.layout.pipeline > 1:
         words += ["--split-mode", "layer"]
     return [line(*words)]
+
+
+def _gguf_file(option: Option, request: PlanRequest) -> str:
+    """The file that a model was read from, called as the model is; else one made of the checkpoint."""
+    name = request.checkpoint.rpartition("/")[2]
+    own = request.ask.serving.model.architecture.config.get("quantization_config")
+    if option.quantization is None and isinstance(own, Mapping) and own.get("quant_method") == "gguf":
+        return f"{name}.gguf"
+    return f"{name}-{(option.quantization or 'f16').upper()}.gguf"
 
 
 def _sizes(option: Option, tensor: str, pipeline: str, data: str | None) -> list[object]:

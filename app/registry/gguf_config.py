@@ -1,6 +1,7 @@
 """The configuration that a GGUF file's metadata makes, where it says all that one needs.
 
-Keys: ggml `docs/gguf.md`; which fields of a `config.json` they come from: llama.cpp `convert_hf_to_gguf.py`.
+Keys: ggml `docs/gguf.md`; which fields of a `config.json` they come from: llama.cpp `conversion/llama.py`,
+`qwen.py`, `phi.py` and `gemma.py`.
 Only lineages whose fields map one to one are here. Whether they did is checked, not believed: the
 configuration has to make as many parameters as the file holds, and its tensors, in the file's block types, as
 many bytes.
@@ -24,6 +25,8 @@ Config = dict[str, Any]
 _FAR_OFF: Final = 0.1  # a configuration so far from the file is another model's
 _TENSOR: Final = re.compile(r"(blk\.(?P<layer>\d{1,4})\.)?(?P<kind>[a-z_]+)\.weight")
 _WIDE: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+_WINDOW: Final = "attention.sliding_window"
 
 # Fields that every lineage has, and the key behind the architecture's name that each comes from.
 _FIELDS: Final = {
@@ -73,9 +76,13 @@ def _llama(f: _Facts) -> Config:
         "mlp_bias": "blk.0.ffn_gate.bias" in f.tensors,
     }
     if not f.maybe("expert_count"):
-        return {"model_type": "llama", **_own_heads(f), **bias}
-    experts = {"num_local_experts": f.needed("expert_count")}
-    return {"model_type": "mixtral", **experts, "num_experts_per_tok": f.needed("expert_used_count")}
+        return {"model_type": "llama", **_own_heads(f), **bias, **_no_window(f)}
+    return {
+        "model_type": "mixtral",
+        **_no_window(f),
+        "num_local_experts": f.needed("expert_count"),
+        "num_experts_per_tok": f.needed("expert_used_count"),
+    }
 
 
 def _own_heads(f: _Facts) -> Config:
@@ -88,18 +95,28 @@ def _wide_heads(f: _Facts) -> Config:
     return {"head_dim": f.needed("attention.key_length")}
 
 
-def _window(f: _Facts) -> Config:
-    return {"sliding_window": f.needed("attention.sliding_window")}
+def _window(f: _Facts, period: int) -> Config:
+    """A window in all layers but every last of `period`, which files need not say."""
+    if f.metadata.get(f"{f.architecture}.attention.sliding_window_pattern", period) != period:
+        raise _Missing
+    return {"sliding_window": f.needed(_WINDOW)}
+
+
+def _no_window(f: _Facts) -> Config:
+    if f.metadata.get(f"{f.architecture}.{_WINDOW}"):
+        raise _Missing
+    return {}
 
 
 def _phi3(f: _Facts) -> Config:
-    return {"model_type": "phi3", "sliding_window": f.maybe("attention.sliding_window") or None}
+    return {"model_type": "phi3", "sliding_window": f.needed(_WINDOW) or None}
 
 
 def _qwen3_moe(f: _Facts) -> Config:
     return {
         "model_type": "qwen3_moe",
         **_wide_heads(f),
+        **_no_window(f),
         "num_experts": f.needed("expert_count"),
         "num_experts_per_tok": f.needed("expert_used_count"),
         "moe_intermediate_size": f.needed("expert_feed_forward_length"),
@@ -109,13 +126,13 @@ def _qwen3_moe(f: _Facts) -> Config:
 # llama.cpp's name of an architecture: the fields that are its own.
 _LINEAGES: Final[Mapping[str, Callable[[_Facts], Config]]] = {
     "llama": _llama,
-    "qwen2": lambda f: {"model_type": "qwen2"},
-    "qwen3": lambda f: {"model_type": "qwen3", **_wide_heads(f)},
+    "qwen2": lambda f: {"model_type": "qwen2", **_no_window(f)},
+    "qwen3": lambda f: {"model_type": "qwen3", **_wide_heads(f), **_no_window(f)},
     "qwen3moe": _qwen3_moe,
     "phi3": _phi3,
-    "gemma": lambda f: {"model_type": "gemma", **_wide_heads(f)},
-    "gemma2": lambda f: {"model_type": "gemma2", **_wide_heads(f), **_window(f)},
-    "gemma3": lambda f: {"model_type": "gemma3_text", **_wide_heads(f), **_window(f)},
+    "gemma": lambda f: {"model_type": "gemma", **_wide_heads(f), **_no_window(f)},
+    "gemma2": lambda f: {"model_type": "gemma2", **_wide_heads(f), **_window(f, 2)},
+    "gemma3": lambda f: {"model_type": "gemma3_text", **_wide_heads(f), **_window(f, 6)},
 }
 
 
@@ -155,15 +172,12 @@ def configured(
     Raises `UnknownArchitecture` where none is given and none can be made, `InvalidConfig` where the one given
     is another model's, and what reading it raises.
     """
-    base = dict(given) if given is not None else config_of(model)
-    if base is not None:
-        exact = _stored_as(base, model.file_type, _kinds_of_tensors(model))
-        if _is_exact(exact, model, asked=given is not None):
-            return exact, ()
-    if given is None:
+    base = config_of(model) if given is None else dict(given)
+    if base is None or (given is None and not _holds(base, model)):
         params = {"file": model.file, "architecture": model.architecture or "?"}
         raise UnknownArchitecture(Message("gguf_no_config", params))
-    return _nearly(given, model)
+    exact = _stored_as(base, model.file_type, _kinds_of_tensors(model))
+    return (exact, ()) if _is_exact(exact, model) else _nearly(base, model)
 
 
 def _stored_as(config: Config, file_type: str | None, kinds: Mapping[str, Any]) -> Config:
@@ -190,17 +204,25 @@ def _by_layer(kinds: Mapping[int, str]) -> str | list[str]:
     return [kinds.get(layer, "F32") for layer in range(max(kinds) + 1)]
 
 
-def _is_exact(config: Config, model: GgufModel, *, asked: bool) -> bool:
-    """Whether a configuration makes the file's parameters and bytes; raises what reading one given raises."""
+def _holds(config: Config, model: GgufModel) -> bool:
+    """Whether the file holds as many parameters as a configuration makes; not where it does not read."""
     try:
-        architecture = read_config(config)
-        size = _bytes_of(architecture)
+        return read_config(config).parameters.total == _elements(model)
     except DomainError:
-        if asked:
-            read_config({**config, "quantization_config": None})
         return False
-    parameters = sum(tensor.elements for tensor in model.parameters)
-    return (architecture.parameters.total, size) == (parameters, sum(each.bytes for each in model.parameters))
+
+
+def _elements(model: GgufModel) -> int:
+    return sum(tensor.elements for tensor in model.parameters)
+
+
+def _is_exact(config: Config, model: GgufModel) -> bool:
+    """Whether a configuration makes the file's parameters and bytes."""
+    try:
+        size = _bytes_of(read_config(config))
+    except DomainError:
+        return False
+    return _holds(config, model) and size == sum(tensor.bytes for tensor in model.parameters)
 
 
 def _bytes_of(architecture: Architecture) -> int:
@@ -208,16 +230,17 @@ def _bytes_of(architecture: Architecture) -> int:
     return weight_bytes(architecture, scheme) if scheme else 0
 
 
-def _nearly(given: Mapping[str, Any], model: GgufModel) -> tuple[Config, tuple[Message, ...]]:
-    """The configuration given, stored as the mix that the file says it is."""
+def _nearly(base: Config, model: GgufModel) -> tuple[Config, tuple[Message, ...]]:
+    """A configuration stored as the mix that the file says it is; raises what reading it raises."""
+    read_config(base)
     mix = model.file_type if model.file_type in MIXES else None
     if mix is None:
         raise _wrong_config(Message("gguf_unknown_mix", {"file": model.file}))
-    config = _stored_as(dict(given), mix, {})
+    config = _stored_as(base, mix, {})
     architecture = read_config(config)
     counts = architecture.parameters.by_component
     expected = sum(count for name, count in counts.items() if name not in TOWERS)
-    found = sum(tensor.elements for tensor in model.parameters)
+    found = _elements(model)
     differs = Message("gguf_config_differs", {"file": model.file, "found": found, "expected": expected})
     if abs(found - expected) > _FAR_OFF * expected:
         raise _wrong_config(differs)

@@ -95,6 +95,9 @@ def test_estimates_take_the_file_s_own_bytes(client: FlaskClient) -> None:
         json={"model_name": "Llama-Q4", "quantization": "q4_k_m", "sequence_length": 64},
     )
     assert wrong.get_json()["code"] == "invalid_request"
+    asked = {"task": "inference", "model_name": "Llama-Q4", "backend": "llama.cpp", "gpus": ["rtx-4090"]}
+    plan = client.post("/api/recommend", json=asked).get_json()
+    assert "--model Llama-Q4.gguf " in plan["options"][0]["launch"]["llama.cpp"][0]
     assert client.delete("/api/models/Llama-Q4").status_code == 204
 
 

@@ -113,6 +113,31 @@ def test_metadata_that_does_not_fit_the_tensors_makes_no_model(changes: dict[str
     assert refused(file_of(metadata | changes, tensors)) == "gguf_no_config"
 
 
+def test_types_that_the_description_does_not_have_leave_the_mix() -> None:
+    """A router in 16 bits: the model is certain, its bytes are the mix's, and that is said."""
+    metadata, tensors = converted(config("Mixtral-8x7B-v0.1"))
+    wide = {name: (("F16" if "gate_inp" in name else kind), shape) for name, (kind, shape) in tensors.items()}
+    found, warnings = configured(file_of(metadata, wide))
+    assert [message.code for message in warnings] == ["gguf_estimated"]
+    assert warnings[0].params["expected"] - warnings[0].params["bytes"] == 32 * 8 * 4096 * 2
+    assert found["quantization_config"]["file_type"] == "q8_0"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("Mistral-7B-v0.3", {"llama.attention.sliding_window": 4096}),
+        ("Qwen3-0.6B", {"qwen3.attention.sliding_window": [4096]}),
+        ("gemma-2-2b", {"gemma2.attention.sliding_window_pattern": 3}),
+        ("gemma-3-1b-it", {"gemma3.attention.sliding_window_pattern": [True, False]}),
+    ],
+)
+def test_windows_that_are_not_the_lineage_s_own_make_no_model(name: str, changes: dict[str, Any]) -> None:
+    metadata, tensors = converted(config(name))
+    assert config_of(file_of(metadata, tensors)) is not None
+    assert config_of(file_of(metadata | changes, tensors)) is None
+
+
 def test_tensors_of_another_shape_make_no_model() -> None:
     metadata, tensors = llama()
     for name, replaced in (("blk.0.extra.weight", ("F32", [7])), ("token_embd.weight", ("F32", [7]))):
