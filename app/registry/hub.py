@@ -1,7 +1,7 @@
 """The hub: a repository's config.json and the headers of its safetensors or GGUF files, never the weights.
 
 This and what it stands on (`transfer`, `connection`, `addresses`) are the only parts of the project that talk
-to the network, and only when a model is registered.
+to the network, and only when a model is registered or a GGUF file inspected.
 """
 
 import re

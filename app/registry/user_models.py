@@ -12,7 +12,7 @@ from .models import ModelEntry
 from .names import NameIndex
 
 _PART: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
-_NAME: Final = re.compile(rf"{_PART}(/{_PART})?")
+_NAME: Final = re.compile(rf"(?!inspect$){_PART}(/{_PART})?")  # that path is another operation's
 LONGEST_NAME: Final = 200  # [characters]
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 
@@ -46,7 +46,7 @@ class UserModelStore(ABC):
 
 
 def is_name(name: object) -> bool:
-    """Whether something can be a model's name: one or two parts of letters, digits, `._-`."""
+    """Whether something can be a model's name: one or two parts of letters, digits, `._-`; not `inspect`."""
     return isinstance(name, str) and len(name) <= LONGEST_NAME and _NAME.fullmatch(name) is not None
 
 

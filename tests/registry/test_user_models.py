@@ -37,7 +37,7 @@ HARMFUL = [
 FOREIGN = ["é", "a%2fb", "a\\b", "a" * 129, f"{'a' * 120}/{'b' * 120}"]
 
 
-@pytest.mark.parametrize("name", [*HARMFUL, *FOREIGN])
+@pytest.mark.parametrize("name", [*HARMFUL, *FOREIGN, "inspect"])
 def test_names_that_could_harm_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as error:
         check_name(name)
@@ -45,7 +45,9 @@ def test_names_that_could_harm_are_refused(name: str) -> None:
     assert error.value.text("zh")
 
 
-@pytest.mark.parametrize("name", ["a", "Qwen3-mine", "a/b", "a..b", "1", f"{'a' * 100}/{'b' * 99}"])
+@pytest.mark.parametrize(
+    "name", ["a", "Qwen3-mine", "a/b", "me/inspect", "a..b", "1", f"{'a' * 100}/{'b' * 99}"]
+)
 def test_names_that_are_taken(name: str) -> None:
     check_name(name)
     assert is_name(name) and not is_name(None)
