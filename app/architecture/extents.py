@@ -18,6 +18,7 @@ class Extents(Struct, frozen=True):
     patches: int = 0
     image_tokens: int = 0
     images: int = 0
+    spoken: int = 0
     literal: bool = False
 
     @property
@@ -38,12 +39,8 @@ class Extents(Struct, frozen=True):
                 return self.batch
             case Axis.SOURCE:
                 return self.batch * self.source
-            case Axis.PATCHES:
-                return self.patches
-            case Axis.IMAGES:
-                return self.images
-            case Axis.IMAGE_TOKENS:
-                return self.image_tokens
+            case Axis.PATCHES | Axis.IMAGES | Axis.IMAGE_TOKENS | Axis.SPOKEN:
+                return int(getattr(self, axis.value))
             case Axis.ONE:
                 return 1
 

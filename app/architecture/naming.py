@@ -276,6 +276,7 @@ NAMINGS: Final[dict[str, Naming]] = {
     **dict.fromkeys(("granite_speech", "granite_speech_plus"), Naming(renames=towers.GRANITE_SPEECH)),
     **dict.fromkeys(("llava_next_video", "pp_chart2table"), Naming(renames=towers.LLAVA_VIDEO)),
     "vibevoice_asr": Naming(renames=towers.VIBEVOICE),
+    "qwen2_5_omni": Naming(renames=towers.OMNI),
     "qwen2_5_omni_thinker": Naming(renames=towers.OMNI_THINKER),
     "qwen3_omni_moe_thinker": Naming(GATE_UP_DOWN, towers.OMNI_THINKER),
     "video_llava": Naming(renames=towers.VIDEO_LLAVA),

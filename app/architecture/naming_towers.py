@@ -34,6 +34,10 @@ VIBEVOICE: Final[Renames] = (
     *outside("acoustic_tokenizer_encoder", "semantic_tokenizer_encoder", "multi_modal_projector"),
 )
 OMNI_THINKER: Final[Renames] = (*PLAIN, *outside("visual", "audio_tower"))
+OMNI: Final[Renames] = (
+    (r"^thinker\.model\.language_model\.", "thinker.model."),
+    (r"^thinker\.model\.(visual|audio_tower)\.", r"thinker.\1."),
+)
 
 VIDEO_LLAVA: Final[Renames] = (
     *LANGUAGE_MODEL,

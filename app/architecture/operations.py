@@ -23,6 +23,7 @@ class Axis(Enum):
     SOURCE = "source"  # one row per encoder token: batch x source length
     IMAGES = "images"  # one row per picture
     PATCHES = "patches"  # one row per vision patch or audio frame, over all inputs
+    SPOKEN = "spoken"  # one row per code or frame of the speech that the model makes
     IMAGE_TOKENS = "image_tokens"  # one row per token that the tower hands to the language model
 
 

@@ -26,7 +26,7 @@ from .formats import Format, Stored, matrix_of, plain
 from .patterns import Patterns
 
 # Parts of a model that weight-only tools for language models leave alone.
-TOWERS = frozenset({"vision", "audio", "projector", "vision_tower", "audio_tower", "multimodal"})
+TOWERS = frozenset({"vision", "audio", "talker", "projector", "vision_tower", "audio_tower", "multimodal"})
 
 
 class Scheme(Protocol):

@@ -85,8 +85,12 @@ def logits(
     rows: int | None = None,
     bias: bool = False,
     after: Sequence[str] | None = None,
+    adapted: bool = False,
 ) -> None:
-    """The head; whether it reuses the embedding is the outer configuration's to say."""
+    """The head; whether it reuses the embedding is the outer configuration's to say.
+
+    `adapted`: adapters on all linear modules take it too.
+    """
     m.head(
         name,
         m.hidden_size,
@@ -94,6 +98,7 @@ def logits(
         tied=c.tied if tied is None else tied,
         bias=bias,
         after=softcap(text) if after is None else after,
+        adapted=adapted,
     )
 
 

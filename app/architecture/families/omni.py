@@ -41,13 +41,18 @@ def omni_audio(c: Config, m: ModelBuilder) -> None:
     m.notes["audio"] = {"window": 2 * c.size("n_window")}
 
 
-@family("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker")
-def thinker(c: Config, m: ModelBuilder) -> None:
-    """Qwen2.5-Omni and Qwen3-Omni (arXiv 2503.20215, 2509.17765) without the talker."""
+def write_thinker(c: Config, m: ModelBuilder, *, adapted: bool = False) -> None:
+    """What hears, sees and answers in text; `adapted`: whether adapters take its head."""
     see(c, m, "model.audio_tower", "audio_config", component="audio")
     see(c, m, "model.visual")
     text = language(c, m)
-    logits(c, m, text)
+    logits(c, m, text, adapted=adapted)
+
+
+@family("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker")
+def thinker(c: Config, m: ModelBuilder) -> None:
+    """Qwen2.5-Omni and Qwen3-Omni (arXiv 2503.20215, 2509.17765) without the talker."""
+    write_thinker(c, m)
 
 
 @tower("qwen3_asr_encoder", "qwen3_omni_moe_audio_encoder")

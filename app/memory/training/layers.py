@@ -16,7 +16,7 @@ from .mode import Adapters, Mode
 from .sizes import coefficients, dominates
 from .tape import Moment, Walk
 
-OF_PICTURES: Final = frozenset({Axis.PATCHES, Axis.IMAGES, Axis.IMAGE_TOKENS})
+OF_PICTURES: Final = frozenset({Axis.PATCHES, Axis.IMAGES, Axis.IMAGE_TOKENS, Axis.SPOKEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,9 @@ def places(sections: Sequence[Section], mode: Mode, span: Span = WHOLE) -> Itera
     """Every block in the order in which it runs; layers of a stack by their index."""
     reached = not span.first and mode.adapters is None and span.start > mode.trained_from
     reached = reached or (not span.first and mode.adapters is not None)
+    text = {id(section) for section in sections if is_text(section)}
     for layer, section in enumerate_layers(sections):
-        if not span.holds(section, layer) or not is_text(section):
+        if not span.holds(section, layer) or id(section) not in text:
             continue
         trained = mode.adapters is None and is_trained(section, layer, mode)
         yield Place(section, trained, reached, layer is None or layer % mode.every == 0)

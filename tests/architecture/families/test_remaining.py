@@ -128,3 +128,13 @@ def test_impossible_configurations_name_their_field(
     with pytest.raises(InvalidConfig) as refused:
         read(model_type, **fields)
     assert any(field in problem.field for problem in refused.value.problems)
+
+
+def test_qwen_omni_speaks_unless_told_otherwise() -> None:
+    """The library's model of the default configuration; what makes the sound is in 32 bits."""
+    whole, silent = read("qwen2_5_omni"), read("qwen2_5_omni", enable_audio_output=False)
+    assert whole.parameters.total == 18_386_365_824
+    assert silent.parameters.total == whole.parameters.total - whole.parameters.by_component["talker"]
+    assert {t.dtype for t in whole.tensors() if t.name.startswith("token2wav.")} == {"float32"}
+    assert whole.forward_flops(1, 8) == silent.forward_flops(1, 8)
+    assert whole.cache_bytes(1, 8) == silent.cache_bytes(1, 8)
