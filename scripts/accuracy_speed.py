@@ -1,20 +1,21 @@
 """Our error on published speeds, in the fit's sample and with device and source left out; `make accuracy`.
 
 Prints both by figure, GPU, runtime and kind of model, writes the summary that GET /api/accuracy serves, and
-the 90% bands into `app/performance/coefficients.json`: quantiles of the errors of rows that were left out.
+the 90% bands into `app/performance/coefficients.json` (`scripts/speed_bands.py`).
 """
 
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from math import exp, log, sqrt
+from math import log
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from speed_bands import Distance, bands_of  # noqa: E402
 from speed_cases import Case, Coefficients, predicted, read_cases  # noqa: E402
 
 from app.accuracy.summary import SPEED_RESULTS, quantile  # noqa: E402
@@ -22,11 +23,6 @@ from app.performance.bands import Regime, load_of  # noqa: E402
 from app.performance.coefficients import FILE  # noqa: E402
 
 HELD_OUT = ROOT / "validation" / "accuracy_speed.json"
-HELD = 0.9  # of the rows that a band should hold
-FEWEST = 3  # sources and devices that a band of its own needs
-MANY = 15  # sources and devices from which a quantile can be told
-# Of Student's distribution, by its degrees of freedom.
-T_95 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81, 1.80, 1.78, 1.77)
 RATES = (
     "throughput_tokens_per_sec",
     "output_tokens_per_sec",
@@ -74,6 +70,12 @@ def regime(case: Case, known: bool) -> Regime:
     return Regime(load_of(batch, request.concurrency), kind(case), known)
 
 
+def regimes(case: Case, known: bool) -> tuple[str, ...]:
+    """The bands that a row may take, the closest first; llama.cpp has none in common with servers."""
+    found = regime(case, known).keys(band_figure(case))
+    return tuple(key for key in found if not case.llama or key.split("/")[1:2] == ["llama.cpp"])
+
+
 def band_figure(case: Case) -> str:
     """The figure of an answer that a row speaks of."""
     if case.metric in ("ttft_ms", "prompt_tokens_per_sec"):
@@ -110,59 +112,28 @@ def parts_of(case: Case) -> list[tuple[str, str]]:
     return [("device", case.device), ("runtime", case.runtime)] + [("front", case.server)] * bool(case.server)
 
 
-def bands_of(
+def distances(
     cases: Sequence[Case], answers: Mapping[str, float], known: Mapping[str, bool]
-) -> dict[str, list[float]]:
-    """The 90% band by regime, and by what regimes have in common.
-
-    Sources differ more than the rows of one, so each weighs the same: what has to be held is nine of ten rows
-    of a source that was not seen.
-    """
-    found: dict[str, dict[str, list[float]]] = {}
-    for case in cases:
-        distance = abs(log(excess(case, answers[case.id])))
-        for key in regime(case, known[case.id]).keys(band_figure(case)):
-            if not (case.llama and "llama.cpp" not in key):
-                found.setdefault(key, {}).setdefault(group(case), []).append(distance)
-    return {
-        key: [round(exp(-wide), 3), round(exp(wide), 3)]
-        for key, groups in sorted(found.items())
-        if len(groups) >= FEWEST or key.count("/") < 2
-        for wide in [width(list(groups.values()))]
-    }
-
-
-def width(groups: Sequence[Sequence[float]]) -> float:
-    """The distance that should hold 90% of a further group's rows, where each group weighs the same.
-
-    Of many groups a quantile, one group more than seen in view; of a few the spread of a normal variable
-    whose standard deviation is known from so few.
-    """
-    if len(groups) < MANY:
-        spread = sqrt(mean(mean(value * value for value in values) for values in groups))
-        return T_95[max(0, len(groups) - 2)] * spread
-    share = min(1.0, HELD * (1 + 1 / len(groups)))
-    ordered = sorted((value, 1 / len(values)) for values in groups for value in values)
-    needed, seen = share * len(groups), 0.0
-    for value, weight in ordered:
-        seen += weight
-        if seen >= needed - 1e-9:
-            return value
-    return ordered[-1][0]
+) -> list[Distance]:
+    """How far each row lay from what a fit without its group predicted."""
+    return [
+        Distance(group(case), regimes(case, known[case.id]), abs(log(excess(case, answers[case.id]))))
+        for case in cases
+    ]
 
 
 def held(case: Case, bands: Mapping[str, Sequence[float]], value: float, known: bool) -> bool:
     """Whether the band holds a row."""
-    keys = regime(case, known).keys(band_figure(case))
-    low, high = next(bands[key] for key in keys if key in bands)
+    low, high = next(bands[key] for key in regimes(case, known) if key in bands)
     return low <= excess(case, value) <= high
 
 
 def coverage(cases: Sequence[Case], answers: Mapping[str, float]) -> dict[str, bool]:
     """Whether each row is held by the band that its own source and device did not make."""
     known, inside = left(cases), {}
+    rows = distances(cases, answers, known)
     for name in {group(case) for case in cases}:
-        bands = bands_of([case for case in cases if group(case) != name], answers, known)
+        bands = bands_of([row for row in rows if row.group != name])
         for case in cases:
             if group(case) == name:
                 inside[case.id] = held(case, bands, answers[case.id], known[case.id])
@@ -218,7 +189,7 @@ def main() -> int:
     known = json.loads(HELD_OUT.read_text(encoding="utf-8"))["left_out"]
     unseen = [case for case in cases if case.id in known]
     inside = coverage(unseen, known)
-    bands = bands_of(unseen, known, left(unseen))
+    bands = bands_of(distances(unseen, known, left(unseen)))
     in_band = {case.id: held(case, bands, now[case.id], True) for case in cases}
     keys: dict[str, Callable[[Case], str]] = {
         "": lambda case: "",

@@ -102,6 +102,7 @@ KEPT = (
     "bench",
     "test",
 )
+BLOCK = 16  # tokens of a block of vLLM's cache
 LONG = 1024  # output tokens from which reading the prompt hardly counts
 FLOOD = 100  # requests at once from which a short run never settles
 UNKNOWN_MODELS = ("Deci/", "BAAI/Aquila")
@@ -271,7 +272,11 @@ def gpustack(row: Row) -> Made | None:
 
 
 def sim2real(row: Row) -> Made | None:
-    """vLLM at a rate of one stage; version and sequences as the design document of the source states them."""
+    """vLLM at a rate of one stage, of a few dozen prompts again and again.
+
+    Version and sequences as the design document of the source states them; prompts are repeated in whole, and
+    answers are of one length.
+    """
     c = row["conditions"]
     rate = c["request_rate"]
     if isinstance(rate, str):
@@ -286,11 +291,16 @@ def sim2real(row: Row) -> Made | None:
         max_num_seqs=128,
         request_rate=float(rate),
         max_num_batched_tokens=c["max_num_batched_tokens"],
-        length_cv=1.0,
+        prefix_hit_rate=hit_rate(max(1, round(c["isl"]))),
     )
     if c["quantization"] == "FP8":
         request["quantization"] = "fp8"
     return request, row["what"], row["value"]
+
+
+def hit_rate(prompt: int) -> float:
+    """Share of a repeated prompt that vLLM's prefix cache finds: whole blocks, and never the last token."""
+    return round(((prompt - 1) // BLOCK * BLOCK + 0.5) / prompt, 5)
 
 
 def llama_bench(row: Row) -> Made | None:
@@ -355,12 +365,14 @@ def excluded(source: str, row: Row, request: Row, metric: str) -> str | None:
         return "the first prompt of a run: warm-up"
     if source == "gpustack":
         return _excluded_gpustack(row)
-    if source == "sim2real" and (
-        "Mixtral" in row["model"] or "Qwen3-14B" in row["model"] or "Scout" in row["model"]
-    ):
+    return _excluded_sim2real(row) if source == "sim2real" else None
+
+
+def _excluded_sim2real(row: Row) -> str | None:
+    if any(name in row["model"] for name in ("Mixtral", "Qwen3-14B", "Scout")):
         return "rates come from a design table and disagree with the latencies"
-    if source == "sim2real" and metric == "ttft_ms":
-        return "every prompt begins with a cached system prompt whose length is not stated"
+    if row["conditions"].get("stage") == "all stages" and "results_trainval" in row["source"]:
+        return "the run has one stage, which is a row of its own"
     return None
 
 
@@ -455,7 +467,27 @@ def one_batch(table: Row) -> Iterator[dict[str, Any]]:
         yield of_table(table, place, request, "e2e_latency_ms", cells["e2e_latency_ms"])
 
 
-MADE_OF = {"all at once": all_at_once, "closed loop": closed_loop, "one batch": one_batch}
+def repeated_prompts(table: Row) -> Iterator[dict[str, Any]]:
+    """A steady stream of a few dozen prompts again and again: times to the first token and to the last."""
+    shared = {**table["request"], "max_num_seqs": 128, "max_num_batched_tokens": 2048}
+    asked = ("input_length", "output_length", "request_rate")
+    for cells in table["rows"]:
+        request = {**shared, **{name: cells[name] for name in asked}}
+        request["prefix_hit_rate"] = hit_rate(request["input_length"])
+        place = f"{cells['workload']}-{cells['request_rate']}"
+        yield of_table(table, f"{place}-ttft_ms", request, "ttft_ms", cells["ttft_ms"])
+        # Messages were counted twice, so the tool's time per token is half of what it was.
+        steps = request["output_length"] - 1
+        gap = round((cells["e2e_latency_ms"] - cells["ttft_ms"]) / steps, 4)
+        yield of_table(table, f"{place}-tpot_ms", request, "tpot_ms", gap)
+
+
+MADE_OF = {
+    "all at once": all_at_once,
+    "closed loop": closed_loop,
+    "one batch": one_batch,
+    "repeated prompts": repeated_prompts,
+}
 
 
 def per_token(row: dict[str, Any]) -> dict[str, Any]:

@@ -142,9 +142,14 @@ def _in_loop(service: Service, sequences: float) -> Point:
     step, read = service.step(sequences), service.read(sequences)
     if not service.steps:
         return Point(0.0, step, read, step + read, 1 / (read + service.engine.rates.step), True)
-    mean = step + sequences * read / service.steps
-    # Answers of one length that began in one step end in one step, and so do the requests that follow.
-    together = service.engine.budget / max(service.prompt, 1) / (1 + service.cv * service.steps)
+    reading = sequences * read / service.steps
+    mean = step + reading
+    # Answers of one length that began in one step end in one step, and so do the requests that follow. A
+    # prompt that does not fit whole beside them is read to its end in the next step and stays apart, unless
+    # steps are mostly busy with prompts (the share is read off simulations).
+    whole, rest = divmod(service.engine.budget - 1, max(service.prompt, 1))
+    cut = rest / max(service.prompt, 1) * min(1.0, 2 * reading / mean)
+    together = (whole + cut) / (1 + service.cv * service.steps)
     return Point(
         sequences,
         step,
