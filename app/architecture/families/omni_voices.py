@@ -43,6 +43,7 @@ def spoken(section: Section, dtype: str | None = None) -> Section:
     output = moved(block.output) if block.output else None
     return replace(
         section,
+        needs=Axis.SPOKEN,
         block=replace(block, operations=operations, inputs=tuple(map(moved, block.inputs)), output=output),
     )
 

@@ -89,7 +89,7 @@ def saves(section: Section, settings: Adapters) -> bool:
 def is_text(section: Section) -> bool:
     """Whether a block works on text; towers and their projectors stand still in batches of text alone."""
     tensors = (tensor for op in section.block.operations for tensor in (*op.inputs, *op.outputs))
-    return not any(tensor.axis in OF_PICTURES for tensor in tensors)
+    return section.needs is None and not any(tensor.axis in OF_PICTURES for tensor in tensors)
 
 
 def is_trained(section: Section, layer: int | None, mode: Mode) -> bool:
