@@ -19,7 +19,7 @@ def training_launch(option: Option, request: TrainingPlanRequest) -> dict[str, A
     """Commands and files by tool; those that cut matrices or layers need Megatron-LM."""
     per_node = request.ask.training.gpus_per_node
     block = {"kubernetes": kubernetes(option, per_node)}
-    if option.layout.replica > 1:
+    if option.layout.replica * option.layout.expert > 1:
         return {"megatron": {"commands": _megatron(option, request)}, **block}
     if option.layout.gpus == 1:
         return {"torchrun": {"commands": _torchrun(option, request)}, **block}
@@ -111,6 +111,10 @@ def _megatron(option: Option, request: TrainingPlanRequest) -> list[str]:
     words += ["pretrain_gpt.py", "--load", operand(request.checkpoint)]
     words += ["--tensor-model-parallel-size", layout.tensor]
     words += ["--pipeline-model-parallel-size", layout.pipeline]
+    if layout.context > 1:
+        words += ["--context-parallel-size", layout.context]
+    if layout.expert > 1:
+        words += ["--expert-model-parallel-size", layout.expert]
     words += ["--micro-batch-size", option.batch, "--seq-length", settings["sequence_length"]]
     accumulated = int(str(settings["gradient_accumulation_steps"]))
     words += ["--global-batch-size", option.batch * layout.data * accumulated]

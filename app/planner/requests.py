@@ -105,11 +105,12 @@ class Layout:
     pipeline: int = 1
     data: int = 1
     expert: int = 1
+    context: int = 1
 
     @property
     def replica(self) -> int:
         """GPUs of one replica."""
-        return self.tensor * self.pipeline
+        return self.tensor * self.pipeline * self.context
 
     @property
     def gpus(self) -> int:

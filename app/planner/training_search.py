@@ -1,20 +1,21 @@
 """Search for training: every device, count and layout, with and without recomputation, the largest
-micro-batch that fits."""
+micro-batch that fits. Experts are spread over ranks too, and long sequences cut, by frameworks that can."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import gcd
 from typing import Final
 
 from ..budget import turn
 from ..errors import DomainError
 from ..hardware import Accelerator
 from ..memory.requests import TrainingRequest
-from ..memory.training.device import overhead
+from ..memory.training.device import communicators, gaps_of, usual
 from ..memory.training.setup import Question, Setup, set_up
 from ..memory.training.solve import tensors
 from ..messages import Message
-from ..parallelism import tensor_sizes
+from ..parallelism import expert_counts, tensor_sizes
 from ..performance.training import estimate_training_performance
 from ..performance.training_requests import TrainingPerformance
 from .ranking import Ranking
@@ -25,6 +26,8 @@ BATCHES: Final = (1, 2, 4, 8, 16, 32, 64)
 TRAINED: Final = ("gpu", "npu", "tpu")  # device types that training frameworks run on
 TENSOR: Final = (1, 2, 4, 8)
 STAGES: Final = (1, 2, 4)
+CONTEXT: Final = (2, 4, 8)
+SHARE: Final = 16384  # tokens that a share of a cut sequence has at least: fewer leave too little work
 # Frameworks that cut matrices and layers over GPUs; the others only shard replicas.
 CUTTING: Final = ("megatron", "torchtitan", "deepspeed")
 ADAPTED: Final = ("lora", "qlora", "dora")
@@ -33,11 +36,14 @@ BITS: Final = 16.0
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One layout with or without recomputation, and the bytes of tensors for each micro-batch."""
+    """One layout with or without recomputation, and the bytes of tensors for each micro-batch; what the
+    device adds goes by communicators and gaps [percent]."""
 
     layout: Layout
     training: TrainingRequest
     needs: tuple[int, ...]
+    groups: int
+    gaps: int
 
 
 def plan_training(request: TrainingPlanRequest) -> Plan:
@@ -78,9 +84,25 @@ def _ways(request: TrainingPlanRequest) -> Iterator[Way]:
             for stages in STAGES:
                 if tensor not in sizes or count % (tensor * stages) or not _kept(request, tensor, stages):
                     continue
-                data = count // (tensor * stages)
-                if limits.data_parallel in (None, data):
-                    yield from _recomputing(request, Layout(tensor, stages, data))
+                for layout in _spread(request, tensor, stages, count // (tensor * stages)):
+                    if limits.data_parallel in (None, layout.data):
+                        yield from _recomputing(request, layout)
+
+
+def _spread(request: TrainingPlanRequest, tensor: int, stages: int, rest: int) -> Iterator[Layout]:
+    """What the other GPUs do: hold replicas; with one stage cut long sequences; with whole matrices hold
+    experts, spread over a machine at most."""
+    yield Layout(tensor, stages, rest)
+    training = request.ask.training
+    if training.framework not in CUTTING:
+        return
+    for context in CONTEXT if stages == 1 else ():
+        if training.sequence_length >= context * SHARE and rest % context == 0:
+            yield Layout(tensor, stages, rest // context, 1, context)
+    experts = min(expert_counts(training.model.architecture), default=1) if tensor == 1 else 1
+    ranks = gcd(gcd(experts, rest), training.gpus_per_node)
+    if ranks > 1:
+        yield Layout(tensor, stages, rest, ranks)
 
 
 def _kept(request: TrainingPlanRequest, tensor: int, stages: int) -> bool:
@@ -101,18 +123,21 @@ def _recomputing(request: TrainingPlanRequest, layout: Layout) -> Iterator[Way]:
             setup = set_up(Question(placed))
         except DomainError:
             continue
-        yield Way(layout, placed, _needs(setup, placed, request))
+        needs, gaps = _needs(setup, placed, request), gaps_of(placed)[1]
+        yield Way(layout, placed, needs, communicators(placed), gaps)
 
 
 def _placed(training: TrainingRequest, layout: Layout, checkpointing: str) -> TrainingRequest:
     """The request in a layout; several replicas are sharded, unless the request says how."""
     plain = training.fsdp == "none" and training.zero_stage == 0
-    sharded = plain and layout.data > 1 and training.method not in ADAPTED
+    sharded = plain and layout.data * layout.context > 1 and training.method not in ADAPTED
     return replace(
         training,
         tensor_parallel=layout.tensor,
         pipeline_parallel=layout.pipeline,
         data_parallel=layout.data,
+        expert_parallel=layout.expert,
+        context_parallel=layout.context,
         gradient_checkpointing=checkpointing,
         fsdp="fsdp2" if sharded else training.fsdp,
         gpu=None,
@@ -147,11 +172,11 @@ def _of_device(
         return
     usable, least = gpu.memory_bytes_usable, None
     found_room = False
+    before: tuple[Layout, int] | None = None
     for way in ways:
         if way.layout.tensor > max(gpu.scale_up_domain or 1, way.training.gpus_per_node):
             continue
-        training = replace(way.training, gpu=gpu)
-        needs = [need + overhead(training, need).bytes for need in way.needs]
+        needs = [need + usual(gpu, way.groups, way.gaps, need) for need in way.needs]
         fitting = [i for i, need in enumerate(needs) if need <= usable]
         need = needs[0]
         least = need if least is None else min(least, need)
@@ -159,8 +184,12 @@ def _of_device(
             continue
         found_room = True
         size = fitting[-1] if not request.keep_batch else 0
-        batch = training.batch_size if request.keep_batch else BATCHES[size]
-        yield _option(replace(training, batch_size=batch), way, needs[size], usable, request)
+        if before == (way.layout, size):
+            continue  # to compute again what fits anyway only costs time
+        before = (way.layout, size)
+        batch = way.training.batch_size if request.keep_batch else BATCHES[size]
+        training = replace(way.training, gpu=gpu, batch_size=batch)
+        yield _option(training, way, needs[size], usable, request)
     if not found_room:
         missing = Message("plan_no_room", {"least": least or 0, "usable": usable})
         yield missing if least else Message("plan_no_layout", {"gpu": gpu.name})

@@ -63,6 +63,7 @@ def _option(
             "pipeline_parallel": layout.pipeline,
             "data_parallel": layout.data,
             "expert_parallel": layout.expert,
+            "context_parallel": layout.context,
         },
         "precision": option.precision,
         "quantization": option.quantization,

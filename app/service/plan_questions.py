@@ -104,7 +104,7 @@ def _asked(values: Values) -> dict[str, Any]:
 
 def _kept(warnings: tuple[Message, ...]) -> tuple[Message, ...]:
     """Without what is said of the device that stands in, and of fields that the layouts need."""
-    idle = ("fsdp", "zero_stage", "sequence_parallel", "gpus_per_node", "batch_size")
+    idle = ("fsdp", "zero_stage", "sequence_parallel", "gpus_per_node", "batch_size", "expert_imbalance")
     of_one = ("calibration_used", "calibration_idle")
     return tuple(w for w in warnings if w.params.get("field") not in idle and w.code not in of_one)
 

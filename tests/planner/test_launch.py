@@ -165,3 +165,14 @@ def test_hostile_checkpoints_in_training_stay_one_word() -> None:
         for tool in training_launch(option, request).values():
             for command in tool["commands"] if isinstance(tool, dict) else ():
                 assert HOSTILE in words(command)
+
+
+def test_megatron_is_told_of_experts_and_cut_sequences() -> None:
+    request = training("Qwen3-30B-A3B", framework="megatron", gpus=["a100-sxm-80gb"], max_gpus=16)
+    option = trained("Qwen3-30B-A3B", framework="megatron", gpus=["a100-sxm-80gb"], max_gpus=16).options[0]
+    for layout, flag, size in (
+        (Layout(1, 1, 8, 4), "--expert-model-parallel-size", "4"),
+        (Layout(1, 1, 4, 1, 2), "--context-parallel-size", "2"),
+    ):
+        launch = training_launch(replace(option, layout=layout), request)
+        assert value(launch["megatron"]["commands"][0], flag) == size

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ...hardware import Accelerator
 from ...units import MIB
 from ..requests import TrainingRequest
 from ..runtimes.device import device_of
@@ -34,34 +35,47 @@ class Overhead:
 def overhead(request: TrainingRequest, tensors: int = 0) -> Overhead:
     """Context, cuBLAS workspaces of forward and backward threads, NCCL communicators, and the gaps that the
     allocator leaves between `tensors` bytes of the peak [bytes]."""
-    device = device_of(request.gpu)
-    workspace = 2 * device.cublas_workspace
-    groups = sum(
-        size > 1
-        for size in (
-            request.data_parallel,
-            request.tensor_parallel,
-            request.pipeline_parallel,
-            request.context_parallel,
-        )
-    )
+    workspace = workspaces(request.gpu)
+    groups = communicators(request)
     nccl = groups * COMMUNICATOR
-    low, usual, high = (tensors * percent // 100 for percent in gaps_of(request))
+    low, middle, high = (tensors * percent // 100 for percent in gaps_of(request))
     values = {
         "context": CONTEXT,
         "workspace": workspace,
         "communicators": groups,
         "nccl": nccl,
-        "gaps": usual,
+        "gaps": middle,
     }
     return Overhead(
-        CONTEXT + workspace + nccl + usual,
+        CONTEXT + workspace + nccl + middle,
         CONTEXT_LOW + workspace // 2 + nccl // 2 + low,
         CONTEXT_HIGH + workspace + 2 * nccl + high,
         values,
         "nvidia-smi less torch's reserved memory; PyTorch CUDABlas.cpp; NCCL buffers of 4 MiB a channel;"
         " published runs (validation/training.md)",
     )
+
+
+def workspaces(gpu: Accelerator | None) -> int:
+    """cuBLAS workspaces of the forward and the backward thread [bytes]."""
+    return 2 * device_of(gpu).cublas_workspace
+
+
+def communicators(request: TrainingRequest) -> int:
+    """Groups of more than one rank that a rank belongs to."""
+    sizes = (
+        request.data_parallel,
+        request.tensor_parallel,
+        request.pipeline_parallel,
+        request.context_parallel,
+        request.expert_parallel,
+    )
+    return sum(size > 1 for size in sizes)
+
+
+def usual(gpu: Accelerator | None, groups: int, gaps: int, tensors: int) -> int:
+    """`overhead` in bytes alone, for searches: `gaps` in percent."""
+    return CONTEXT + workspaces(gpu) + groups * COMMUNICATOR + tensors * gaps // 100
 
 
 def gaps_of(request: TrainingRequest) -> tuple[int, int, int]:
