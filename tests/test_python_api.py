@@ -1,5 +1,6 @@
 """The Python interface: the same answers as HTTP, typed, and pleasant in a notebook."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,8 @@ from app.errors import InvalidRequest, UnknownName
 from app.estimator import fields
 from app.estimator.local import Local
 from app.settings import read_settings
+
+from .registry.gguf_writer import gguf, llama
 
 
 def test_the_example_of_the_documentation() -> None:
@@ -124,6 +127,17 @@ def test_wrong_input_names_every_problem() -> None:
     assert "Qwen3-8B" in unknown.value.closest
     with pytest.raises(InvalidRequest):
         memory_inference("qwen3-8b", gpu=object())  # type: ignore[arg-type]
+
+
+def test_a_file_of_this_machine_is_inspected(tmp_path: Path) -> None:
+    path = tmp_path / "Tiny-Q4_K.gguf"
+    path.write_bytes(gguf(*llama()))
+    found = inspect(str(path), tensors=True)
+    assert (found["name"], found["tensors_total"]) == ("Tiny-Q4_K", 21)
+    assert (
+        memory_inference(found["config"], backend="pytorch")["memory_bytes"]["model_weights"]
+        == (found["checkpoint_bytes"])
+    )
 
 
 def test_paths_that_are_not_there_are_said() -> None:

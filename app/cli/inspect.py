@@ -41,9 +41,9 @@ def is_gguf(word: str) -> bool:
 
 
 def _of_file(session: Session, name: str, query: Mapping[str, Any]) -> Answer:
-    from ..service.gguf_models import inspect_local
+    from ..estimator.functions import local
 
-    return inspect_local(Path(name), query, session.language)
+    return local(session.language).inspect_file(Path(name), query)
 
 
 def is_config(word: str) -> bool:

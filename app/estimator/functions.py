@@ -6,6 +6,7 @@ the names of the HTTP interface. Wrong input raises `DomainError` (see `errors`)
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from ..messages import Language
@@ -133,8 +134,10 @@ def _axis(given: Sequence[Any] | Mapping[str, int]) -> Any:
 
 
 def inspect(model: str | Mapping[str, Any], *, tensors: bool = False, language: Language = "en") -> Result:
-    """What is known of a model by name, or what a configuration makes; raises `DomainError`."""
+    """What is known of a model by name, or what a configuration or GGUF file makes; raises `DomainError`."""
     source, query = local(language), {"tensors": tensors}
+    if isinstance(model, str) and model.endswith(".gguf"):
+        return Result(source.inspect_file(Path(model), query))
     if isinstance(model, str):
         return Result(source.get(f"/api/models/{model}", query))
     return Result(source.post("/api/models/inspect", {"config": model}, query))

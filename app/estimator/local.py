@@ -6,6 +6,7 @@ Whoever speaks to a server by path and body can speak to `Local` instead: the co
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -172,6 +173,12 @@ class Local:
         if "repo_id" in values:
             return self.service.inspect_file(values, wanted, self.language)
         return self.service.inspect(values["config"], wanted, self.language)
+
+    def inspect_file(self, path: Path, query: Body) -> Answer:
+        """What a GGUF file on this machine holds and makes; raises `DomainError`."""
+        from ..service.gguf_models import inspect_local
+
+        return inspect_local(path, schema_of("/api/models/").load(_Query(query)), self.language)
 
     def _validate(self, body: Body) -> Answer:
         return self.service.validate_log(schema_of("/api/validate/log").load(body), self.language)

@@ -67,6 +67,14 @@ def test_escape_sequences_of_a_file_do_not_reach_the_terminal(run: Run, tmp_path
     assert "[bold]x[/bold]" in done.stdout
 
 
+@pytest.mark.parametrize("option", ["--limit", "--offset"])
+def test_pages_have_the_bounds_of_the_interface(run: Run, file: Path, option: str) -> None:
+    done = run("inspect", str(file), "--tensors", option, "-1")
+    assert done.exit_code == 2 and option.strip("-") in done.stderr
+    past = run("inspect", str(file), "--tensors", "--offset", "9999", "--format", "json")
+    assert json.loads(past.stdout)["tensors"] == []
+
+
 @pytest.mark.parametrize("content", [None, b"no", b"GGUF\0\0\0\x03" + b"\0" * 50])
 def test_what_is_no_file_of_that_kind(run: Run, tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "x.gguf"
