@@ -218,6 +218,8 @@ STATED: dict[str, Callable[[Config, PreTrainedConfig], Config]] = {
         "ffn_config": {"ffn_hidden_size": 96, "moe_num_experts": 4, "moe_top_k": 2},
     },
     "perception_lm": lambda drawn, base: {"vision_config": {"model_type": "timm_wrapper"} | PERCEPTION},
+    "qwen3_omni_moe": lambda drawn, base: {"talker_config": {"spatial_merge_size": 2}},
+    "qwen3_omni_moe_talker_text": lambda drawn, base: {"shared_expert_intermediate_size": 48},
     "molmo2_adapter": lambda drawn, base: {"vision_feature_layer": [1, 0]},
     "cohere_compass_text": lambda drawn, base: {
         "rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}

@@ -130,6 +130,16 @@ def test_impossible_configurations_name_their_field(
     assert any(field in problem.field for problem in refused.value.problems)
 
 
+def test_qwen3_omni_whole() -> None:
+    """The library's model with the two fields that its own default lacks and published files state."""
+    talker = {"spatial_merge_size": 2, "text_config": {"shared_expert_intermediate_size": 768}}
+    whole = read("qwen3_omni_moe", talker_config=talker)
+    assert whole.parameters.total == 21_978_863_145
+    assert read("qwen3_omni_moe", enable_audio_output=False).parameters.by_component.get("talker") is None
+    with pytest.raises(InvalidConfig):
+        read("qwen3_omni_moe")
+
+
 def test_qwen_omni_speaks_unless_told_otherwise() -> None:
     """The library's model of the default configuration; what makes the sound is in 32 bits."""
     whole, silent = read("qwen2_5_omni"), read("qwen2_5_omni", enable_audio_output=False)
