@@ -38,6 +38,7 @@ TOTALS = {
     "speecht5": 151_165_056,
     "squeezebert": 51_712_314,
     "ultravbert": 6_880_839_936,
+    "vibevoice": 13_612_734_435,
 }
 SMALL = {
     "vocab_size": 320,
