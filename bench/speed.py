@@ -28,6 +28,9 @@ PLANS: dict[str, dict[str, Any]] = {
     "DeepSeek-V3 at 5 requests a second": {
         "task": "inference", "model_name": "DeepSeek-V3", "request_rate": 5, "targets": {"tpot_ms": 50},
     },
+    "Qwen3-Next with 128 in flight": {
+        "task": "inference", "model_name": "Qwen3-Next-80B-A3B-Instruct", "concurrency": 128,
+    },
 }  # fmt: skip
 
 

@@ -37,12 +37,16 @@ class StageTimes:
         self.lines: list[Line] = []
         self.fixed = stage.layers * engine.rates.layer
         self.each = 0.0
+        one, two = self._step(1.0), self._step(2.0)
         for work in stage.works:
             if work.kind != "experts":
-                self._read(self._cost(work, 1.0), self._cost(work, 2.0))
+                self._read(self._cost(work, one), self._cost(work, two))
 
-    def _cost(self, work: Work, sequences: float) -> Cost:
-        return cost(work, Step(sequences, self.context, self.drafted), self.rates, self.skew)
+    def _step(self, sequences: float) -> Step:
+        return Step(sequences, self.context, self.drafted)
+
+    def _cost(self, work: Work, step: Step) -> Cost:
+        return cost(work, step, self.rates, self.skew)
 
     def _read(self, one: Cost, two: Cost) -> None:
         memory, compute = two.memory - one.memory, two.compute - one.compute
@@ -60,8 +64,10 @@ class StageTimes:
         total = self.fixed + self.each * sequences
         for line in self.lines:
             total += line.at(sequences)
-        for work in self.routed:
-            total += self._cost(work, sequences).seconds
+        if self.routed:
+            step = self._step(sequences)
+            for work in self.routed:
+                total += self._cost(work, step).seconds
         return total
 
 

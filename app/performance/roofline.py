@@ -7,7 +7,7 @@ per layer and step, which is the same curve as efficiency over size: W / (BW e) 
 with W0 = BW e t.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -88,7 +88,9 @@ class Step:
     """What one forward step holds, of one replica.
 
     `decoding` sequences, each with `drafted` + 1 tokens and `context` cached tokens; and `prompts` of
-    `length` new tokens behind `history` cached ones, of which `finished` get their first token.
+    `length` new tokens behind `history` cached ones, of which `finished` [all] get their first token.
+    From these: `decoded` tokens of decoding sequences, `tokens` that every product has for rows, `logits`
+    that the head has, and `sequences` that take part.
     """
 
     decoding: float = 0.0
@@ -98,26 +100,16 @@ class Step:
     length: float = 0.0
     history: float = 0.0
     finished: float | None = None
+    decoded: float = field(init=False)
+    tokens: float = field(init=False)
+    logits: float = field(init=False)
+    sequences: float = field(init=False)
 
-    @property
-    def decoded(self) -> float:
-        """Tokens of decoding sequences."""
-        return self.decoding * (1 + self.drafted)
-
-    @property
-    def tokens(self) -> float:
-        """Rows of every matrix product."""
-        return self.decoded + self.prompts * self.length
-
-    @property
-    def logits(self) -> float:
-        """Rows of the head."""
-        return self.decoded + (self.prompts if self.finished is None else self.finished)
-
-    @property
-    def sequences(self) -> float:
-        """Sequences that take part."""
-        return self.decoding + self.prompts
+    def __post_init__(self) -> None:
+        self.decoded = decoded = self.decoding * (1 + self.drafted)
+        self.tokens = decoded + self.prompts * self.length
+        self.logits = decoded + (self.prompts if self.finished is None else self.finished)
+        self.sequences = self.decoding + self.prompts
 
 
 @dataclass(slots=True)
@@ -158,9 +150,11 @@ def smooth_max(a: float, b: float) -> float:
         large, small = (a, b) if a > b else (b, a)
         if small <= 0.0:
             return large
+        share = small / (large if large > TINY else TINY)
     except ValueError:  # arrays
         large, small = most(a, b), least(a, b)
-    found: float = large * (1 + (small / most(large, TINY)) ** SHARPNESS) ** (1 / SHARPNESS)
+        share = small / most(large, TINY)
+    found: float = large * (1 + share**SHARPNESS) ** (1 / SHARPNESS)
     return found
 
 

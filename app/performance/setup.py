@@ -96,14 +96,18 @@ class Setup:
         return [(s.count, read_works(d.stored, d.layout, s, d.kv_element), stage_layers(s)) for s in d.stages]
 
 
-def set_up(request: PerformanceRequest) -> Setup:
-    """Set a request up; raises `DomainError` where that cannot be."""
+def set_up(request: PerformanceRequest, deployed: Deployment | None = None) -> Setup:
+    """Set a request up; raises `DomainError` where that cannot be.
+
+    `deployed`: its runtime's part, where that was asked for already.
+    """
     serving, warnings = _covered(request.serving)
     gpu = _gpu(serving)
     architecture = serving.model.architecture
     if architecture.kind == "encoder_decoder":
         raise not_yet("model_name", "kind_not_timed", kind=architecture.kind)
-    deployment = deploy(serving)
+    known = deployed is not None and deployed.request is serving
+    deployment = deployed if deployed is not None and known else deploy(serving)
     deployment.check()
     engine, basis, ask = _engine(request, deployment, gpu)
     room, fits = _room(deployment, request.input_length, request.output_length)

@@ -23,7 +23,8 @@ class Engine:
     """A replica at work: its stages, what they reach, and how its scheduler cuts prompts.
 
     `budget`: most tokens of a step. `handover`: bytes of one token between pipeline stages;
-    `turns`: share of a prompt that stages read one after the other instead of side by side.
+    `turns`: share of a prompt that stages read one after the other instead of side by side. `depth`: pipeline
+    stages.
     """
 
     stages: tuple[StageWork, ...]
@@ -35,11 +36,10 @@ class Engine:
     accepted: float = 1.0
     draft: "Engine | None" = None
     turns: float = 0.0
+    depth: int = field(init=False)
 
-    @property
-    def depth(self) -> int:
-        """Pipeline stages."""
-        return sum(stage.count for stage in self.stages)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", sum(stage.count for stage in self.stages))
 
     def seconds(self, step: Step) -> float:
         """One step of all stages one after the other."""
@@ -53,7 +53,9 @@ class Engine:
         """How many stages are alike, and seconds of one, handing on included."""
         hop, found = self.hop(step.tokens), []
         for stage in self.stages:
-            busy = sum(cost(work, step, self.rates, self.skew).seconds for work in stage.works)
+            busy = 0.0
+            for work in stage.works:
+                busy += cost(work, step, self.rates, self.skew).seconds
             found.append((stage.count, busy + stage.layers * self.rates.layer + hop))
         return found
 

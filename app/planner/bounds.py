@@ -147,12 +147,23 @@ class Least:
     token: float
 
 
+Reached = dict[tuple[object, ...], Rates]
+
+
 def bound(
-    found: Profile, gpu: Accelerator, usable: int, request: PerformanceRequest, targets: Targets
+    found: Profile,
+    gpu: Accelerator,
+    usable: int,
+    request: PerformanceRequest,
+    targets: Targets,
+    known: Reached,
 ) -> Bound:
-    """What a profile on a device cannot beat; raises `InvalidRequest` where the device's speed is unknown."""
+    """What a profile on a device cannot beat; raises `InvalidRequest` where the device's speed is unknown.
+
+    `known`: rates that this device reaches in formats and layouts, filled as they are asked for.
+    """
     local = found.deployment.backend in LOCAL
-    least = _datasheet(found, gpu) if local else _measured(found, gpu, request)
+    least = _datasheet(found, gpu) if local else _measured(found, _rates(found, gpu, request, known))
     load = Load(
         max(1, request.output_length - 1),
         request.input_length * (1 - request.prefix_hit_rate),
@@ -166,14 +177,24 @@ def bound(
     return Bound(raw.rate * kept * SLACK, raw.gap / kept / SLACK, raw.first / SLACK)
 
 
-def _measured(found: Profile, gpu: Accelerator, request: PerformanceRequest) -> Least:
-    """With the efficiencies of the runtime on the device."""
-    serving, sums, depth = request.serving, found.sums, found.layout.pipeline
-    ask = Ask(
-        found.deployment.backend, found.deployment.request.backend_version, found.deployment.layout,
-        found.scheme, bool(serving.enforce_eager), serving.gpus_per_node, request.inter_node_gb_s,
-    )  # fmt: skip
-    rates: Rates = rates_on(rates_of(gpu, ask)[0], request.calibration, gpu, found.deployment.backend)
+def _rates(found: Profile, gpu: Accelerator, request: PerformanceRequest, known: Reached) -> Rates:
+    """The efficiencies of the runtime on the device; pipeline stages and replicas change none."""
+    placed, serving = found.deployment, request.serving
+    layout, version = placed.layout, placed.request.backend_version
+    key = (placed.backend, version, found.scheme, layout.tensor, layout.expert_ranks)
+    rates = known.get(key)
+    if rates is None:
+        ask = Ask(
+            placed.backend, version, layout, found.scheme, bool(serving.enforce_eager), serving.gpus_per_node,
+            request.inter_node_gb_s,
+        )  # fmt: skip
+        known[key] = rates = rates_on(rates_of(gpu, ask)[0], request.calibration, gpu, placed.backend)
+    return rates
+
+
+def _measured(found: Profile, rates: Rates) -> Least:
+    """With what the runtime reaches on the device."""
+    sums, depth = found.sums, found.layout.pipeline
     sent = sums.summed / rates.reduce + sums.routed / rates.link
     token = (sums.moved * rates.moving / rates.peak_bandwidth + sent) / depth
     cached = (sums.context + sums.repeated * rates.repeated) / rates.cache_bandwidth / depth

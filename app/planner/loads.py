@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
+from ..memory.runtimes.base import Deployment
 from ..messages import Message
 from ..performance.estimate import Flow
 from ..performance.load import closed, poisson
@@ -31,9 +32,14 @@ class Held:
     settings: Mapping[str, object]
 
 
-def hold(request: PerformanceRequest, targets: Targets, limits: Limits) -> Held | Message:
-    """The load of one layout that holds the targets, or why there is none; raises `DomainError`."""
-    setup = set_up(served(request))
+def hold(
+    request: PerformanceRequest, targets: Targets, limits: Limits, deployed: Deployment | None = None
+) -> Held | Message:
+    """The load of one layout that holds the targets, or why there is none; raises `DomainError`.
+
+    `deployed`: the layout on its runtime, where that is known already.
+    """
+    setup = set_up(served(request), deployed)
     if not setup.fits:
         return Message("plan_no_fit")
     most = max(1, limits.max_gpus // setup.deployment.layout.gpus)

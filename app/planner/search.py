@@ -13,7 +13,7 @@ from ..memory.inference import estimate_inference
 from ..memory.requests import InferenceRequest
 from ..memory.runtimes import deploy
 from ..messages import Message
-from .bounds import Bound, Profile, bound, gap_asked, profile
+from .bounds import Bound, Profile, Reached, bound, gap_asked, profile
 from .candidates import backend_for, formats, layouts, takes, within
 from .loads import Held, hold, missed
 from .ranking import Ranking
@@ -105,14 +105,14 @@ def _of_device(
 ) -> Iterator[Candidate]:  # fmt: skip
     usable, price = gpu.memory_bytes_usable, request.money.per_hour(gpu)
     per_node = request.ask.serving.gpus_per_node
-    least = _ROOM_FOR_ALL
+    least, rates = _ROOM_FOR_ALL, Reached()
     for group in groups:
         known = [p for p in group if takes(gpu, p.quantization) and within(gpu, p.layout, per_node)]
         roomy = [p for p in known if p.fits(usable)]
         least = min([least, *(p.weights + p.cache for p in known)])
         for found in roomy:
             whole = None if price is None else price * found.layout.replica
-            least_time = bound(found, gpu, usable, request.ask, request.targets)
+            least_time = bound(found, gpu, usable, request.ask, request.targets, rates)
             yield Candidate(gpu, backend, found, usable, least_time, whole)
         if roomy:
             return
@@ -228,6 +228,11 @@ def _at_best(candidate: Candidate, request: PlanRequest) -> Option:
     speed, efficiency = rate * replicas, rate / layout.replica
     if loaded(request):
         speed = 1 / (candidate.bound.gap * request.ask.output_length)
+        if request.ask.concurrency is not None:  # so many answers in the time of one
+            alone = candidate.bound.first + candidate.bound.gap * (request.ask.output_length - 1)
+            speed = 1 / alone
+            most = request.ask.concurrency * request.ask.output_length / alone
+            efficiency = min(efficiency, most / layout.replica)
         asked = request.targets.requests_per_sec or request.ask.request_rate
         if asked is not None:
             efficiency = asked * request.ask.output_length / (layout.replica * replicas)
@@ -249,9 +254,10 @@ def work_out(candidate: Candidate, request: PlanRequest) -> Option | Message:
     found = candidate.profile
     serving = placed(request.ask.serving, candidate.backend, found.layout, found.quantization, candidate.gpu)
     try:
-        if deploy(serving).slack(1, serving.sequence_length) < 0:
+        deployment = deploy(serving)
+        if deployment.slack(1, serving.sequence_length) < 0:
             return Message("plan_no_fit")
-        held = hold(replace(request.ask, serving=serving), request.targets, request.limits)
+        held = hold(replace(request.ask, serving=serving), request.targets, request.limits, deployment)
     except DomainError as error:
         return error.message
     if isinstance(held, Message):

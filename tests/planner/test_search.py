@@ -70,7 +70,7 @@ def test_no_estimate_beats_its_bound(model: str) -> None:
             candidate.gpu,
         )  # fmt: skip
         held = hold(replace(request.ask, serving=asked), request.targets, request.limits)
-        least = bound(candidate.profile, candidate.gpu, candidate.usable, request.ask, request.targets)
+        least = bound(candidate.profile, candidate.gpu, candidate.usable, request.ask, request.targets, {})
         if isinstance(held, Held):
             assert (held.figures["output_tokens_per_sec"] or 0) <= least.rate * 1.0001
             assert (held.figures["tpot_ms"] or 0) >= 1e3 * least.gap * 0.9999
