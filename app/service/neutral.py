@@ -53,12 +53,18 @@ def _below_3(request: TrainingRequest) -> bool:
     return request.zero_stage < 3 or _unsharded(request)
 
 
+def _buckets(request: TrainingRequest) -> bool:
+    """Whether gradients are reduced through DeepSpeed's bucket."""
+    own = request.framework == "megatron" and request.zero_stage < 3
+    return request.zero_stage > 0 and not own and not _unsharded(request)
+
+
 def _zero(field: str, reason: str, applies: Callable[[TrainingRequest], bool]) -> Rule:
     return Rule(f"zero_optimization.{field}", reason, applies)
 
 
 _ZERO: Final = (
-    _zero("reduce_bucket_size", "neutral_no_zero", lambda r: r.zero_stage == 0 or _unsharded(r)),
+    _zero("reduce_bucket_size", "neutral_no_zero", lambda r: not _buckets(r)),
     _zero("stage3_prefetch_bucket_size", "neutral_only_zero3", _below_3),
     _zero("stage3_max_live_parameters", "neutral_only_zero3", _below_3),
     _zero("stage3_max_reuse_distance", "neutral_only_zero3", _below_3),

@@ -18,15 +18,17 @@ def buffers(
     """Buffers of one rank [bytes]; `trained`: elements with gradients, `own` of them stepped here, items in
     bytes per element.
 
-    DDP keeps buckets for all gradients. FSDP keeps the block at work and the next one whole (one at the
-    head), its root group of embeddings and head through the whole step, and in backward one block's
-    gradients in the type they are reduced in.
+    DDP keeps buckets for all gradients, Megatron's distributed optimizer reduces its own where they are. FSDP
+    keeps the block at work and the next one whole (one at the head), its root group of embeddings and head
+    through the whole step, and in backward one block's gradients in the type they are reduced in.
     """
     if sharding.name == "ddp":
         return Buffers(always=trained * gradient_item)
     if sharding.name == "none":
         return NO_BUFFERS
     if sharding.name.startswith("zero"):
+        if request.framework == "megatron" and not sharding.gathers:
+            return NO_BUFFERS
         write = gathering if sharding.gathers else reducing
         return write(request, stage, layout, item, own)
     layer, root = (size * item for size in _sizes(stage, layout))

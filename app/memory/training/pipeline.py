@@ -1,10 +1,11 @@
-"""Pipeline stages: which blocks each holds, and how many micro-batches it keeps at once."""
+"""Pipeline stages: which blocks each holds, how many micro-batches it keeps at once, and how much its experts
+get."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 
 from ...architecture.sections import Section
-from ...parallelism import Stage, balanced, stages
+from ...parallelism import Layout, Stage, balanced, stages
 from ..requests import TrainingRequest
 from .layers import WHOLE, Span
 
@@ -23,6 +24,21 @@ def pipeline(
         start += layers
         stage = Stage(f"stage {rank}", tuple(held_by(sections, span)), 1, span.first, span.last)
         yield stage, span, in_flight(request, rank)
+
+
+def by_load(request: TrainingRequest, stage: Stage, layout: Layout) -> Iterator[tuple[Stage, int, float]]:
+    """The ranks of a stage by the rows that their experts get, over the mean: with an imbalance one of each
+    group of expert ranks is the fullest, and the others share what is left."""
+    every, groups = stage.count * layout.tensor * layout.data * layout.context, layout.expert
+    load = request.expert_imbalance
+    if groups == 1 or load == 1:
+        yield stage, every, 1.0
+        return
+    head = "" if stage.role == "all" else f"{stage.role}, "
+    held = stage.sections, stage.count, stage.first, stage.last
+    yield Stage(f"{head}fullest expert rank", *held), every // groups, load
+    rest = every - every // groups
+    yield Stage(f"{head}other expert ranks", *held), rest, (groups - load) / (groups - 1)
 
 
 def in_flight(request: TrainingRequest, rank: int) -> Fraction:

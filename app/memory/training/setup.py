@@ -18,7 +18,7 @@ from .deepspeed import HostTerm
 from .layers import Span, places
 from .mode import COMPILED, CUDA_EAGER, LIGER, LITGPT, MEGATRON, TORCHTUNE, Adapters, Kernels, Mode
 from .offloading import leaves, outside
-from .pipeline import pipeline
+from .pipeline import by_load, pipeline
 from .plan import Behind, Plan, make_plan
 from .recipes import ADAPTED, Recipe, recipe_of
 from .resident import resident, stepping, trainable
@@ -128,8 +128,9 @@ def set_up(question: Question) -> Setup:
     foreach, fused = stepping(request)
     mode = mode_of(request, recipe, layout, question)
     steps = tuple(
-        _step(request, recipe, layout, mode, stage, span, in_flight)
+        _step(request, recipe, layout, replace(mode, expert_imbalance=load), kind, ranks, span, in_flight)
         for stage, span, in_flight in pipeline(request, recipe.stored.sections)
+        for kind, ranks, load in by_load(request, stage, layout)
     )
     return Setup(steps, recipe, layout, trainable(request, recipe, mode), foreach, fused)
 
@@ -160,7 +161,6 @@ def mode_of(request: TrainingRequest, recipe: Recipe, layout: Layout, question: 
         leaf_inputs=request.gradient_checkpointing != "none" and request.framework in OVER_TRANSFORMERS,
         layout=layout,
         sequence_parallel=request.sequence_parallel,
-        expert_imbalance=request.expert_imbalance if layout.expert > 1 else 1.0,
     )
 
 
@@ -238,6 +238,7 @@ def _step(
     layout: Layout,
     mode: Mode,
     stage: Stage,
+    ranks: int,
     span: Span,
     in_flight: Fraction,
 ) -> Step:
@@ -253,7 +254,7 @@ def _step(
     stepped = "states" not in gone
     return Step(
         stage,
-        stage.count * layout.tensor * layout.data * layout.context,
+        ranks,
         in_flight,
         recipe,
         sharding,

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ...errors import DomainError, InvalidLayout, invalid
-from ..requests import Lora, Offload, TrainingRequest
+from ..requests import Lora, TrainingRequest
+from .choices import PATCHED
 from .device import overhead
 from .follow import follow
 from .setup import Question, Setup, set_up
@@ -90,13 +91,20 @@ def possible_peak(request: TrainingRequest) -> int | None:
 def candidates(request: TrainingRequest) -> Iterator[Change]:
     """Single changes, the ones that cost least first: kernels, recomputation, then what alters training."""
     yield {"optimizer_fused": True}
+    if request.framework in PATCHED:
+        yield {"use_liger_kernel": True}
     yield {"fused_cross_entropy": True}
     yield {"attention": "sdpa"}
+    if request.gradient_checkpointing == "none":
+        yield {"gradient_checkpointing": "selective"}
     yield {"gradient_checkpointing": "full"}
     micro_batches = request.gradient_accumulation_steps * request.batch_size
     yield {"batch_size": 1, "gradient_accumulation_steps": micro_batches}
     yield {"optimizer": "Quantized AdamW"}
     yield {"offload": {"optimizer": "cpu"}}
+    yield {"offload": {"activations": "cpu"}}
+    if request.zero_stage == 3 or request.fsdp != "none":
+        yield {"offload": {"optimizer": "cpu", "parameters": "cpu"}}
     if request.method in ("full", "freeze"):
         yield {"method": "lora"}
     yield {"method": "qlora"}
@@ -109,7 +117,7 @@ def applied(request: TrainingRequest, change: Change) -> TrainingRequest:
     """The request with one change."""
     fields = dict(change)
     if "offload" in fields:
-        fields["offload"] = Offload(**{"parameters": request.offload.parameters, **fields["offload"]})
+        fields["offload"] = replace(request.offload, **fields["offload"])
     if fields.get("method") in ("lora", "qlora"):
         fields |= {"lora": request.lora or Lora(), "trainable_parameters": 100.0}
     return replace(request, **fields)

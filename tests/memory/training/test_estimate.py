@@ -289,3 +289,19 @@ def test_what_may_leave_the_gpu_by_paging_is_said() -> None:
 def test_lora_plus_is_lora_in_memory() -> None:
     plain, plus = (total(method="lora", lora=Lora(loraplus_lr_ratio=r)) for r in (None, 16.0))
     assert plain == plus
+
+
+def test_a_change_leaves_what_else_is_offloaded() -> None:
+    gpu = custom({"memory_gb": 8})
+    fields = {"gpu": gpu, "batch_size": 8, "offload": Offload(activations="cpu"), "solve_for": "changes"}
+    rows = estimate_training(request(**fields)).extra["solution"]["value"]
+    row = next(row for row in rows if row["change"] == {"offload": {"optimizer": "cpu"}})
+    both = total(batch_size=8, offload=Offload(activations="cpu", optimizer="cpu"))
+    assert row["training_memory"] == both
+
+
+def test_changes_name_kernels_and_activations_too() -> None:
+    gpu = custom({"memory_gb": 8})
+    rows = estimate_training(request(gpu=gpu, batch_size=8, solve_for="changes")).extra["solution"]["value"]
+    named = [row["change"] for row in rows]
+    assert {"use_liger_kernel": True} in named and {"offload": {"activations": "cpu"}} in named

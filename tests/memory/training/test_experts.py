@@ -117,3 +117,28 @@ def test_the_fewest_gpus_are_as_many_as_experts_need_at_least() -> None:
     asked = {"gpu": custom({"memory_gb": 80}), "solve_for": "min_gpus"}
     found = estimate(data_parallel=8, expert_parallel=8, **asked).extra["solution"]
     assert found["value"] == 8
+
+
+def test_the_other_ranks_get_what_the_fullest_leaves() -> None:
+    spread = {"batch_size": 8, "data_parallel": 8, "expert_parallel": 4}
+    ranks = {rank.role: rank for rank in estimate(**spread, expert_imbalance=1.6).ranks}
+    assert {role: rank.count for role, rank in ranks.items()} == {
+        "fullest expert rank": 2,
+        "other expert ranks": 6,
+    }
+    even = estimate(**spread).ranks
+    assert [(rank.role, rank.count) for rank in even] == [("all", 8)]
+    kept = {role: rank.sizes["activation_memory"] for role, rank in ranks.items()}
+    mean = (kept["fullest expert rank"] + 3 * kept["other expert ranks"]) / 4
+    assert mean == pytest.approx(even[0].sizes["activation_memory"], rel=1e-3)
+
+
+def test_stages_of_a_pipeline_have_a_fullest_rank_each() -> None:
+    found = estimate(
+        pipeline_parallel=2, data_parallel=4, expert_parallel=4, expert_imbalance=2.0,
+        gradient_accumulation_steps=4,
+    )  # fmt: skip
+    assert {rank.role: rank.count for rank in found.ranks} == {
+        "stage 0, fullest expert rank": 1, "stage 0, other expert ranks": 3,
+        "stage 1, fullest expert rank": 1, "stage 1, other expert ranks": 3,
+    }  # fmt: skip

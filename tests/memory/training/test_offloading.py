@@ -182,3 +182,12 @@ def test_gaps_between_gathered_parameters_are_in_the_overhead_of_zero3() -> None
     two, three = term(2), term(3)
     assert three[0] > two[0] + GB
     assert all(low is not None and high is not None and low < size < high for size, low, high in (two, three))
+
+
+def test_megatrons_distributed_optimizer_has_no_buckets_of_its_own() -> None:
+    """It reduces its float32 gradient buffers where they are."""
+    fields = {"framework": "megatron", "mixed_precision": "bf16", "data_parallel": 8}
+    plain, sharded = (estimate(**fields, zero_stage=stage).extra["timeline"] for stage in (0, 1))
+    own = 12 * llama().parameters.total
+    for before, after in zip(plain, sharded, strict=True):
+        assert before["bytes"] - after["bytes"] >= own * 7 // 8
