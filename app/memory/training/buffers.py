@@ -31,17 +31,20 @@ def buffers(
             return NO_BUFFERS
         write = gathering if sharding.gathers else reducing
         return write(request, stage, layout, item, own)
-    layer, root = (size * item for size in _sizes(stage, layout))
+    whole = sharding.experts == 1 and request.offload.parameters == "none"
+    layer, root = (size * item for size in _sizes(stage, layout, whole_experts=whole))
     reduced = layer // item * gradient_item if trained else 0
     at_work = root + BLOCKS_IN_FLIGHT * layer
     return Buffers(at_work, at_work + reduced, root + layer, root + layer)
 
 
-def _sizes(stage: Stage, layout: Layout) -> tuple[int, int]:
-    """Elements of the largest layer, and of everything outside the layers."""
+def _sizes(stage: Stage, layout: Layout, *, whole_experts: bool) -> tuple[int, int]:
+    """Elements gathered of the largest layer, and of everything outside the layers; `whole_experts`: a rank
+    has its experts to itself."""
     layer = root = 0
     for section, _ in stage.sections:
-        size = sum(local_size(parameter, layout) for parameter in own_parameters(section))
+        gathered = (p for p in own_parameters(section) if not (whole_experts and p.experts))
+        size = sum(local_size(parameter, layout) for parameter in gathered)
         if "{}" in section.template:
             layer = max(layer, size)
         else:

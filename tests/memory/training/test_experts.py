@@ -11,7 +11,7 @@ from app.hardware import custom
 from app.memory.estimate import Estimate
 from app.memory.requests import Model, TrainingRequest
 from app.memory.training.estimate import estimate_training
-from app.memory.training.setup import layout_of
+from app.memory.training.setup import Question, layout_of, set_up
 
 QWEN3_MOE = {
     "model_type": "qwen3_moe", "hidden_size": 512, "intermediate_size": 1024, "moe_intermediate_size": 256,
@@ -142,3 +142,16 @@ def test_stages_of_a_pipeline_have_a_fullest_rank_each() -> None:
         "stage 0, fullest expert rank": 1, "stage 0, other expert ranks": 3,
         "stage 1, fullest expert rank": 1, "stage 1, other expert ranks": 3,
     }  # fmt: skip
+
+
+def test_experts_that_no_other_rank_has_are_not_gathered() -> None:
+    """With as many expert ranks as replicas each rank has its experts whole already."""
+
+    def at_work(ranks: int) -> int:
+        asked = request(data_parallel=8, expert_parallel=ranks, fsdp="fsdp2")
+        return set_up(Question(asked)).steps[0].buffers.layer_backward
+
+    one = 3 * 512 * 256 * 2  # bytes of an expert
+    # the block at work, the next one, and gradients: with 2 and 4 experts of 16 each, then with none
+    assert at_work(4) - at_work(8) == 3 * 4 * one
+    assert at_work(2) - at_work(4) == 3 * 4 * one

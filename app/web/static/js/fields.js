@@ -22,10 +22,10 @@ const TRAINING_MORE = {
   recipe: [
     choice("framework"), choice("precision"), choice("optimizer_dtype"), choice("gradient_dtype"),
     flag("master_weights"), flag("optimizer_foreach"), flag("optimizer_fused"), choice("attention"),
-    flag("fused_cross_entropy"), flag("compile"), choice("objective"), number("checkpoint_every_n_layers"), number("momentum", { fraction: true }), number("galore_rank"),
+    flag("fused_cross_entropy"), flag("use_liger_kernel"), flag("compile"), choice("objective"), number("checkpoint_every_n_layers"), number("momentum", { fraction: true }), number("galore_rank"),
   ],
   layout: [...LAYOUT.map((key) => number(key)), flag("sequence_parallel"), number("gpus_per_node"),
-    choice("pipeline_schedule"), number("pipeline_chunks"), number("virtual_pipeline", { only: "performance" }), number("inter_node_gb_s", { only: "performance", fraction: true })],
+    number("expert_imbalance", { fraction: true }), choice("pipeline_schedule"), number("pipeline_chunks"), number("virtual_pipeline", { only: "performance" }), number("inter_node_gb_s", { only: "performance", fraction: true })],
   offload: [choice("offload.optimizer"), choice("offload.parameters"), choice("offload.activations")],
   amount: [number("gradient_accumulation_steps"), number("tokens", { only: "performance" })],
 };
