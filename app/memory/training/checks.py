@@ -16,7 +16,7 @@ from .deepspeed import BUFFER, least_buffer
 from .layers import is_text
 from .lowering import RULES
 from .scans import EXACT
-from .sharding import layout_of
+from .sharding import layout_of, sharding_of
 
 OVER_TRAINER = ("transformers", "llama_factory")  # whose configurations say "auto" for sizes
 AS_SHIPPED = ZeroOptimization()
@@ -122,7 +122,8 @@ def of_sharding(request: TrainingRequest) -> Iterator[Message]:
         yield Message("training_fsdp_offload")
     if offload.parameters == "nvme" and request.zero_optimization.param_buffer_size is None:
         yield from grown_buffers(request)
-    if request.zero_stage and request.framework in OVER_TRAINER and request.zero_optimization == AS_SHIPPED:
+    shipped = request.framework in OVER_TRAINER and request.zero_optimization == AS_SHIPPED
+    if shipped and sharding_of(request).name.startswith("zero"):
         width = request.model.architecture.hidden_size
         sizes = {"bucket": width**2, "prefetch": width**2 * 9 // 10, "threshold": 10 * width}
         yield Message("training_zero_defaults", sizes)

@@ -191,3 +191,13 @@ def test_megatrons_distributed_optimizer_has_no_buckets_of_its_own() -> None:
     own = 12 * llama().parameters.total
     for before, after in zip(plain, sharded, strict=True):
         assert before["bytes"] - after["bytes"] >= own * 7 // 8
+
+
+def test_whose_sizes_were_taken_is_said_where_they_matter() -> None:
+    def said(**fields: Any) -> bool:
+        return "training_zero_defaults" in {message.code for message in estimate(**fields).warnings}
+
+    assert said(zero_stage=2, data_parallel=2)
+    assert not said(zero_stage=2)
+    assert not said(zero_stage=2, data_parallel=2, framework="deepspeed")
+    assert not said(zero_stage=2, data_parallel=2, zero_optimization=ZeroOptimization(sub_group_size=1))
