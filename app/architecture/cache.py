@@ -45,6 +45,13 @@ def layers(sections: Iterable[Section]) -> Iterator[CacheLayer]:
                 yield CacheLayer(section.count, None, (operation.state,))
 
 
+def tokens_seen(cache: KeyValueCache, length: int, source: int) -> int:
+    """Tokens that a layer makes keys of: the sequence's, the encoder's, or both."""
+    if cache.cross:
+        return source
+    return length + source if cache.behind else length
+
+
 def tokens_kept(cache: KeyValueCache, length: int, form: Form) -> int:
     """How many of `length` tokens a layer keeps.
 
@@ -95,7 +102,7 @@ def cache_bytes(
     found = tuple(sections)
     kept = sum(
         layer.count
-        * tokens_kept(layer.keys_values, source if layer.keys_values.cross else length, form)
+        * tokens_kept(layer.keys_values, tokens_seen(layer.keys_values, length, source), form)
         * token_bytes(layer.keys_values, dtype, form)
         + layer.count * compressed_bytes(layer.keys_values, length, dtype)
         for layer in layers(found)

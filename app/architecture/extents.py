@@ -52,5 +52,6 @@ class Extents(Struct, frozen=True):
         """How many rows a tensor has."""
         if tensor.span is None or not self.literal:
             return self.rows(tensor.axis)
-        rows = tensor.span.rows(self.source if tensor.axis is Axis.SOURCE else self.length)
+        length = self.source if tensor.axis is Axis.SOURCE else self.length
+        rows = tensor.span.rows(length + self.source if tensor.span.behind else length)
         return rows if tensor.axis in (Axis.ONE, Axis.SEQUENCE) else self.batch * rows

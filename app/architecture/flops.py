@@ -84,7 +84,8 @@ def attention_flops(op: Attention, extents: Extents, causal: bool) -> int:
     rows = extents.rows(op.output.axis)
     keys = extents.source if op.cross else (extents.keys if op.causal else rows // max(extents.batch, 1))
     if extents.literal and (op.pattern or (op.einsum and op.key_dim == 1)):
-        return literal_flops(op, extents.batch, rows // max(extents.batch, 1), keys)
+        more = extents.source if op.output.span and op.output.span.behind else 0
+        return literal_flops(op, extents.batch, rows // max(extents.batch, 1) + more, keys + more)
     pairs = rows * (keys + (keys // op.compress if op.compress else 0))
     if causal and op.causal:
         pairs = extents.batch * causal_pairs(extents.length, keys, op.window or op.chunk)

@@ -140,6 +140,7 @@ class KeyValueCache(Struct, frozen=True):
     positions: int = 0  # position numbers kept of each token, in 64 bits
     kept_heads: int = 0  # heads that transformers keeps, where it repeats them before the cache
     prompt: int = 0  # learned tokens in front of every sequence
+    behind: bool = False  # the encoder's tokens stand in front too
 
     @property
     def latent(self) -> int:

@@ -5,6 +5,8 @@ modules of transformers 5.23 and concern what a forward pass multiplies there, p
 speed go by the tokens themselves. Lengths may be numbers or arrays.
 """
 
+from typing import ClassVar
+
 from msgspec import Struct
 
 from ..lanes import choose, entry, least, most, up_to
@@ -13,7 +15,12 @@ POWERS = tuple(1 << exponent for exponent in range(63))
 
 
 class Span(Struct, frozen=True):
-    """Rows that a sequence of so many tokens leads to: one a token."""
+    """Rows that a sequence of so many tokens leads to: one a token.
+
+    `behind`: the encoder's tokens are put in front of them, and count as tokens too.
+    """
+
+    behind: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return "one row for a token"
@@ -38,6 +45,21 @@ class Rounded(Span, frozen=True):
         """
         padded = -(-length // self.multiple) * self.multiple
         return choose(length > self.above, padded, length) + self.more
+
+
+class Behind(Span, frozen=True):
+    """The encoder's tokens and `more` rows of a fixed number in front."""
+
+    behind: ClassVar[bool] = True
+    more: int
+
+    def rows(self, length: int) -> int:
+        """Rows of one sequence.
+
+        >>> Behind(235).rows(20)
+        255
+        """
+        return length + self.more
 
 
 class Halved(Span, frozen=True):

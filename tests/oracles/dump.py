@@ -66,9 +66,17 @@ def cache_case(model: PreTrainedModel, batch: int, length: int) -> dict[str, Any
     return {"batch": batch, "length": length, "bytes": total, "layers": tensors}
 
 
+def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The language model's part of a config; the decoder's where an encoder reads text too."""
+    try:
+        return config.get_text_config()
+    except ValueError:
+        return config.get_text_config(decoder=True)
+
+
 def cache_cases(model: PreTrainedModel) -> list[Any] | None:
     """One length below every window and one above (or as near as there are positions)."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+    positions = getattr(text_config(model.config), "max_position_embeddings", None) or 1 << 30
     below, above = 5, min(max([33, *windows(model.config)]) + 7, positions)
     cases = [attempted(lambda at=at: cache_case(model, *at)) for at in ((2, below), (3, above))]
     return None if cases == [None, None] else cases

@@ -29,6 +29,7 @@ CLASS_PREFERENCE = (
     "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
     "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES",
     "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES",
     "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
     "MODEL_MAPPING_NAMES",
 )
@@ -98,7 +99,10 @@ def inputs(model: PreTrainedModel, batch: int, length: int) -> dict[str, Tensor]
         features = torch.zeros(batch, config.num_mel_bins, frames, dtype=model.dtype, device=device)
         return {"input_features": features, "decoder_input_ids": tokens}
     if config.is_encoder_decoder:
-        return {"input_ids": tokens, "decoder_input_ids": tokens}
+        books = getattr(
+            getattr(config, "decoder", None), "num_codebooks", 1
+        )  # musicgen: rows for each of them
+        return {"input_ids": tokens, "decoder_input_ids": tokens.repeat(books, 1)}
     return {"input_ids": tokens}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.architecture import Architecture, read_config
 from app.architecture.families import inkling_mm
-from app.errors import InvalidConfig
+from app.errors import DomainError, InvalidConfig
 
 # Parameters of the library's models of these types, built from their default configurations.
 TOTALS = {
@@ -30,6 +30,8 @@ TOTALS = {
     "mobilebert": 36_596_538,
     "modernvbert": 290_659_264,
     "muse_spark": 822_036_513_792,
+    "musicgen": 470_291_938,
+    "musicgen_melody": 369_592_802,
     "nemo_speechlm": 32_361_750_159,
     "neomme": 262_937_906,
     "perceiver": 269_319_430,
@@ -149,3 +151,23 @@ def test_qwen_omni_speaks_unless_told_otherwise() -> None:
     assert {t.dtype for t in whole.tensors() if t.name.startswith("token2wav.")} == {"float32"}
     assert whole.forward_flops(1, 8) == silent.forward_flops(1, 8)
     assert whole.cache_bytes(1, 8) == silent.cache_bytes(1, 8)
+
+
+def test_words_and_melody_stand_in_front_of_the_codes() -> None:
+    """What transformers 5.23 keeps and PyTorch counts of 2 sequences, 40 and 80 words and codes each."""
+    model = read("musicgen_melody")
+    assert model.cache_bytes(3, 40, source=40) == 92_897_280
+    assert model.forward_flops(2, 80, source=80) == 527_438_692_352
+
+
+def test_musicgen_refuses_what_it_does_not_know() -> None:
+    wrong = [
+        {"text_encoder": {"model_type": "bert"}},
+        {"audio_encoder": {"model_type": "dac"}},
+        {"audio_encoder": {"model_type": "encodec", "norm_type": "none"}},
+        {"audio_encoder": {"model_type": "encodec", "target_bandwidths": ["wide"]}},
+        {"decoder": {"num_attention_heads": 7}},
+    ]
+    for fields in wrong:
+        with pytest.raises(DomainError):
+            read("musicgen", **fields)
