@@ -48,6 +48,8 @@ def tally(setup: Setup, held: float) -> Tally:
 
 def operations(setup: Setup, held: float, top: int) -> tuple[OperationTime, ...]:
     """The operations that take most of the time of a request, the longest first."""
+    if not top:
+        return ()
     rows = [row for phase in phases(setup, held) for row in _rows(setup, phase)]
     whole = sum(times * row.ms for row, times in rows) or 1.0
     shared = [_with_share(row, times * row.ms / whole) for row, times in rows]

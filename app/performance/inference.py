@@ -60,7 +60,7 @@ def _answer(setup: Setup, flow: Flow) -> Performance:
     tokens = figures["throughput_tokens_per_sec"]
     return Performance(
         figures=figures,
-        percentiles=_percentiles(flow, request),
+        percentiles=in_milliseconds(flow),
         saturation=flow.saturation,
         bottleneck=used.bottleneck,
         time_shares=used.shares,
@@ -115,7 +115,8 @@ def figures_of(flow: Flow, request: PerformanceRequest) -> dict[str, float]:
     }
 
 
-def _percentiles(flow: Flow, request: PerformanceRequest) -> Mapping[str, Mapping[str, float]] | None:
+def in_milliseconds(flow: Flow) -> Mapping[str, Mapping[str, float]] | None:
+    """Percentiles by the contract's names; None where a load has none."""
     if not flow.percentiles:
         return None
     return {name: _in_ms(found) for name, found in flow.percentiles.items()}

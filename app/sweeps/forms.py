@@ -6,7 +6,7 @@ the array form because a setting whose largest point reaches 2^53 bytes is read 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from ..errors import DomainError
 from ..lanes import choose, most
@@ -17,6 +17,9 @@ from ..memory.runtimes import deploy
 from ..memory.runtimes.base import Deployment
 from ..service.lookup import Lookup
 from ..service.questions import inference_question, tokens_of, training_question
+
+if TYPE_CHECKING:
+    from ..performance.setup import Setup
 
 Values = Mapping[str, Any]
 T = TypeVar("T")
@@ -127,7 +130,11 @@ def speed_point(values: Values, lookup: Lookup) -> Columns:
 
 
 def speed_lanes(values: Values, lanes: Values, lookup: Lookup) -> Columns | None:
-    """The same of many lanes of requests that start together; None where it has to be read one by one."""
+    """The same of many lanes; None where it has to be read one by one.
+
+    Requests that start together are read all at once; under a load each lane settles by itself, on replicas
+    that are set up once.
+    """
     from ..performance.breakdown import tally
     from ..performance.cost import per_million
     from ..performance.inference import figures_of, price_of
@@ -135,8 +142,6 @@ def speed_lanes(values: Values, lanes: Values, lookup: Lookup) -> Columns | None
     from ..performance.static import together
     from ..service.speed_questions import lengths_of, speed_question
 
-    if any(values.get(name) for name in ("request_rate", "concurrency", "length_cv")):
-        return None
     first = _of_all(values, lanes, lambda point: set_up(speed_question(point, lookup).request))
     if first is None:
         return None
@@ -146,6 +151,9 @@ def speed_lanes(values: Values, lanes: Values, lookup: Lookup) -> Columns | None
     memory = _held(first.deployment, batch, read + written)
     if memory is None:
         return None
+    if any(values.get(name) for name in ("request_rate", "concurrency", "length_cv")):
+        settled = _settled(first, _broadcast(batch, read, written))
+        return settled and {**settled, **{name: memory[name] for name in (TOTAL, *_FIT) if name in memory}}
     setup = at(first, batch, read, written)
     flow = together(setup)
     figures = figures_of(flow, setup.request)
@@ -157,6 +165,39 @@ def speed_lanes(values: Values, lanes: Values, lookup: Lookup) -> Columns | None
         "bottleneck": _largest_of(tally(setup, most(flow.in_flight, 1.0)).times),
         "max_in_flight": choose(setup.fits, setup.room * setup.replicas, 0),
         **{name: memory[name] for name in (TOTAL, *_FIT) if name in memory},
+    }
+
+
+def _settled(first: "Setup", lanes: Sequence[Any]) -> Columns | None:
+    """Figures of lanes (batch, read, written) that each settle by itself; None where they differ in kind."""
+    found = [_at_lane(first, *lane) for lane in zip(*lanes, strict=True)]
+    if any(row.keys() != found[0].keys() for row in found):
+        return None
+    columns = {name: [row[name] for row in found] for name in found[0]}
+    unknown = [name for name, each in columns.items() if None in each]
+    if any(columns[name].count(None) != len(found) for name in unknown):
+        return None
+    return {**columns, **dict.fromkeys(unknown)}
+
+
+def _at_lane(first: "Setup", batch: int, read: int, written: int) -> Columns:
+    from ..performance.breakdown import tally
+    from ..performance.cost import per_million
+    from ..performance.inference import figures_of, flow_of, in_milliseconds, price_of
+    from ..performance.setup import at
+
+    setup = at(first, batch, read, written)
+    flow = flow_of(setup, setup.request)
+    figures = figures_of(flow, setup.request)
+    return {
+        "num_gpus": setup.gpus,
+        **{name: figures[name] for name in _SPEED if name in figures},
+        "cost_per_million_tokens": per_million(
+            price_of(setup.request), setup.gpus, figures["throughput_tokens_per_sec"]
+        ),
+        "bottleneck": tally(setup, max(flow.in_flight, 1.0)).bottleneck,
+        "max_in_flight": setup.room * setup.replicas if setup.fits else 0,
+        **_of_load(flow.saturation, in_milliseconds(flow)),
     }
 
 
@@ -282,6 +323,12 @@ def _largest_of(times: Mapping[str, Any]) -> Any:
     names = np.array(list(times), dtype=object)
     found = names[np.argmax(_stacked(list(times.values())), axis=0)]
     return found.tolist() if isinstance(found, np.ndarray) else found
+
+
+def _broadcast(*each: Any) -> Sequence[Any]:
+    import numpy as np
+
+    return [array.tolist() for array in np.broadcast_arrays(*each)]
 
 
 def _stacked(found: Sequence[Any]) -> Any:
