@@ -15,13 +15,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from app.architecture import read_config  # noqa: E402
-from app.memory.requests import Lora, Model, TrainingRequest  # noqa: E402
+from app.memory.requests import Lora, Model, Offload, TrainingRequest, ZeroOptimization  # noqa: E402
 from app.memory.training.estimate import estimate_training  # noqa: E402
 
 GIB = 2**30
 
 # Groups of rows whose source states what the whole device holds (a share of the card).
-DEVICE_WIDE = ("peft-accelerate",)
+DEVICE_WIDE = ("peft-accelerate", "ms-swift-docs")
 
 
 def request_of(row: dict[str, Any]) -> TrainingRequest:
@@ -37,6 +37,10 @@ def request_of(row: dict[str, Any]) -> TrainingRequest:
         targets = lora["target_modules"]
         chosen = targets if isinstance(targets, str) else tuple(targets)
         fields["lora"] = Lora(lora["rank"], target_modules=chosen)
+    if "offload" in fields:
+        fields["offload"] = Offload(**fields["offload"])
+    if "zero_optimization" in fields:
+        fields["zero_optimization"] = ZeroOptimization(**fields["zero_optimization"])
     quantization = fields.pop("quantization", None)
     return TrainingRequest(Model(read_config(config), row["model"], None, quantization), **fields)
 
