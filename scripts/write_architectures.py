@@ -24,6 +24,7 @@ KINDS = {
     "encoder": "Encoders",
 }
 BESIDE = "code beside the checkpoints, not in the library; totals are held against published files"
+NONE = "None: every language model type of the library is described."
 REFUSED = "the library builds too little of it to compare"
 Case = dict[str, Any]
 # Check → how many results a case gives for it.
@@ -62,8 +63,8 @@ def tables(measured: list[str]) -> Iterator[str]:
 
 
 def listed(title: str, reasons: dict[str, list[str]]) -> str:
-    lines = (f"- {reason}: {', '.join(f'`{name}`' for name in names)}" for reason, names in reasons.items())
-    return f"## {title}\n\n" + "\n".join(lines) + "\n"
+    lines = [f"- {reason}: {', '.join(f'`{name}`' for name in names)}" for reason, names in reasons.items()]
+    return f"## {title}\n\n" + "\n".join(lines or [NONE]) + "\n"
 
 
 def known_gaps() -> dict[str, list[str]]:

@@ -102,8 +102,9 @@ def prophetnet(c: Config, m: ModelBuilder) -> None:
     ngram_streams.write_head(c, m)
 
 
-def write_decoder(c: Config, m: ModelBuilder, width: int) -> None:
-    """The causal model that reads the encoder, `width` wide; a projection where it is narrower or wider."""
+def write_decoder(c: Config, m: ModelBuilder, width: int, projected: int | None = None) -> None:
+    """The causal model that reads the encoder, `width` wide; a projection where it is narrower or wider, of
+    rows that are `projected` [as wide] wide."""
     sub = c.sub("decoder")
     write = FAMILIES.get(sub.model_type)
     if write is None or not sub.flag("add_cross_attention"):
@@ -113,7 +114,9 @@ def write_decoder(c: Config, m: ModelBuilder, width: int) -> None:
     if m.hidden_size != width:
         m.single(
             "projector",
-            lambda t: t.linear("enc_to_dec_proj", t.input(width, Axis.SOURCE), m.hidden_size, bias=True),
+            lambda t: t.linear(
+                "enc_to_dec_proj", t.input(projected or width, Axis.SOURCE), m.hidden_size, bias=True
+            ),
         )
     m.notes["kind"] = "encoder_decoder"
 

@@ -37,6 +37,7 @@ TOTALS = {
     "perceiver": 269_319_430,
     "phi4_multimodal": 5_308_268_992,
     "pop2piano": 59_108_352,
+    "speech-encoder-decoder": 232_252_858,
     "speecht5": 151_165_056,
     "squeezebert": 51_712_314,
     "ultravbert": 6_880_839_936,
@@ -171,3 +172,44 @@ def test_musicgen_refuses_what_it_does_not_know() -> None:
     for fields in wrong:
         with pytest.raises(DomainError):
             read("musicgen", **fields)
+
+
+SOUND = {
+    "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
+    "conv_dim": [16, 24], "conv_kernel": [10, 3], "conv_stride": [5, 2], "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+READER = {
+    "model_type": "bert", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4,
+    "intermediate_size": 48, "vocab_size": 100, "is_decoder": True, "add_cross_attention": True,
+}  # fmt: skip
+# Kind of encoder, what it has besides, tensors of the library's model.
+HEARD: list[tuple[str, dict[str, Any], int]] = [
+    ("wav2vec2", {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True,
+                  "adapter_attn_dim": 8}, 100),
+    ("wav2vec2", {"add_adapter": True, "output_hidden_size": 40, "mask_time_prob": 0.0}, 93),
+    ("wav2vec2", {"add_adapter": True}, 90),
+    ("hubert", {}, 84),
+    ("hubert", {"conv_pos_batch_norm": True, "feat_proj_layer_norm": False}, 86),
+]  # fmt: skip
+
+
+def hears(kind: str, **fields: Any) -> Architecture:
+    encoder = {"model_type": kind, **SOUND, **fields}
+    return read("speech-encoder-decoder", encoder=encoder, decoder=READER)
+
+
+@pytest.mark.parametrize(("kind", "fields", "tensors"), HEARD)
+def test_encoders_of_sound(kind: str, fields: dict[str, Any], tensors: int) -> None:
+    assert len(list(hears(kind, **fields).tensors())) == tensors
+
+
+def test_encoders_of_sound_that_are_refused() -> None:
+    for kind, fields in (
+        ("whisper", {}),
+        ("wav2vec2", {"conv_stride": [5]}),
+        ("wav2vec2", {"feat_extract_norm": "batch"}),
+        ("wav2vec2", {"num_conv_pos_embedding_groups": 5}),
+        ("wav2vec2", {"num_attention_heads": 5}),
+    ):
+        with pytest.raises(DomainError):
+            hears(kind, **fields)
