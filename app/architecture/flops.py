@@ -1,7 +1,7 @@
 """Reading: floating-point operations of a forward pass, two per multiply-add.
 
 Matrix products only, as profilers count them; attention over the full square of queries and keys
-unless `causal` is asked for.
+unless `causal` is asked for. `literal` extents follow what plain PyTorch pads, pools and cuts into blocks.
 """
 
 from collections.abc import Iterable
