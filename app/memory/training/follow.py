@@ -1,6 +1,7 @@
 """A step followed: the largest moment of each phase of one rank, taken apart."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
 
 from ...units import ceil_div
@@ -34,8 +35,9 @@ def follow(step: Step, request: TrainingRequest) -> dict[str, Held]:
     weights, states, gradients = step.weights, step.states + step.masters, step.gradients
     extra = step.buffers
     waiting = gradients if request.gradient_accumulation_steps > 1 or step.recipe.buffered else 0
-    more = step.in_flight - 1
-    beside = ceil(more * value(step.plan.kept, batch, length)) if more > 0 else 0
+    beside = 0
+    if request.pipeline_parallel > 1:
+        beside = ceil(max(Fraction(0), step.in_flight - 1) * value(step.plan.kept, batch, length))
     resident = Held(weights, waiting, states, beside, extra.always)
     phases = {}
     for name in PHASES[:-1]:
@@ -64,9 +66,10 @@ def outside(step: Step, request: TrainingRequest) -> tuple[HostTerm, ...]:
 
 def _at_peak(moments: tuple[Instant, ...], batch: int, length: int, resident: Held) -> Held:
     """What is held at the largest of these moments."""
-    best = max(moments, key=lambda moment: value(moment.total, batch, length))
-    total, kept = value(best.total, batch, length), value(best.kept, batch, length)
-    gradients = value(best.gradients, batch, length)
+    totals = [value(moment.total, batch, length) for moment in moments]
+    total = max(totals)
+    best = moments[totals.index(total)]
+    kept, gradients = value(best.kept, batch, length), value(best.gradients, batch, length)
     return Held(
         resident.weights,
         resident.gradients + gradients,
