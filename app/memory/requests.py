@@ -158,6 +158,13 @@ class TrainingRequest:
     extra: Mapping[str, object] = field(default_factory=dict)  # options of a method beyond the contract
 
     @property
+    def stage(self) -> int:
+        """The ZeRO stage; 3 where nothing is said and weights leave the GPU or states go to NVMe, which only
+        ZeRO-3 does (or FSDP, weights to host memory)."""
+        leaves = self.offload.parameters != "none" or self.offload.optimizer == "nvme"
+        return 3 if leaves and not self.zero_stage and self.fsdp == "none" else self.zero_stage
+
+    @property
     def sequences(self) -> int:
         """Sequences that one micro-batch runs through the model: a preference is a pair."""
         return self.batch_size * (1 if self.objective == "causal_lm" else 2)

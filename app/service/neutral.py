@@ -50,13 +50,13 @@ def _one_gpu(request: TrainingRequest) -> bool:
 
 
 def _below_3(request: TrainingRequest) -> bool:
-    return request.zero_stage < 3 or _unsharded(request)
+    return request.stage < 3 or _unsharded(request)
 
 
 def _buckets(request: TrainingRequest) -> bool:
     """Whether gradients are reduced through DeepSpeed's bucket."""
-    own = request.framework == "megatron" and request.zero_stage < 3
-    return request.zero_stage > 0 and not own and not _unsharded(request)
+    own = request.framework == "megatron" and request.stage < 3
+    return request.stage > 0 and not own and not _unsharded(request)
 
 
 def _zero(field: str, reason: str, applies: Callable[[TrainingRequest], bool]) -> Rule:

@@ -55,10 +55,10 @@ def contradictions(request: TrainingRequest) -> Iterator[Problem]:
 def misplaced(request: TrainingRequest) -> Iterator[Problem]:
     """What cannot leave the GPU in this way: whole weights, and to NVMe anything but by ZeRO-3."""
     offload = request.offload
-    if offload.parameters != "none" and request.zero_stage < 3 and request.fsdp == "none":
+    if offload.parameters != "none" and request.stage < 3 and request.fsdp == "none":
         yield _problem("offload.parameters", "training_offload_unsharded")
     for part in ("optimizer", "parameters"):
-        if getattr(offload, part) == "nvme" and request.zero_stage < 3:
+        if getattr(offload, part) == "nvme" and request.stage < 3:
             yield _problem(f"offload.{part}", "training_offload_nvme")
     count = request.zero_optimization.optimizer_buffer_count
     if offload.optimizer == "nvme" and count < (least := 2 + states_of(request)):
@@ -120,6 +120,8 @@ def of_sharding(request: TrainingRequest) -> Iterator[Message]:
     offload = request.offload
     if request.fsdp != "none" and offload.parameters != "none" and offload.optimizer == "none":
         yield Message("training_fsdp_offload")
+    if request.stage != request.zero_stage:
+        yield Message("training_offload_by_zero3")
     if offload.parameters == "nvme" and request.zero_optimization.param_buffer_size is None:
         yield from grown_buffers(request)
     shipped = request.framework in OVER_TRAINER and request.zero_optimization == AS_SHIPPED

@@ -114,10 +114,10 @@ def host_terms(
 def _optimizer_in_host(request: TrainingRequest, held: Resident, gradient_item: int) -> Iterator[HostTerm]:
     """Master weights, states and float32 gradients. Stage 3 keeps gradients in their own type too, stages 1
     and 2 only to add up micro-batches."""
-    yield HostTerm("master_weights", WIDE * held.elements, "cpu", pinned=request.zero_stage < 3)
+    yield HostTerm("master_weights", WIDE * held.elements, "cpu", pinned=request.stage < 3)
     yield HostTerm("optimizer_states", held.states, "cpu")
     yield HostTerm("gradients", WIDE * held.elements, "cpu", pinned=True)
-    if request.zero_stage == 3 or request.gradient_accumulation_steps > 1:
+    if request.stage == 3 or request.gradient_accumulation_steps > 1:
         yield HostTerm("gradient_partitions", gradient_item * held.elements, "cpu", pinned=True)
 
 

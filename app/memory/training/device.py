@@ -80,4 +80,4 @@ def usual(gpu: Accelerator | None, groups: int, gaps: int, tensors: int) -> int:
 
 def gaps_of(request: TrainingRequest) -> tuple[int, int, int]:
     """Low, usual and high gaps [percent of the peak's tensors]."""
-    return GAPS_ZERO3 if request.zero_stage == 3 and sharding_of(request).gathers else GAPS
+    return GAPS_ZERO3 if request.stage == 3 and sharding_of(request).gathers else GAPS

@@ -117,6 +117,7 @@ def _whole(count: int) -> int | float:
 def _parameters(request: TrainingRequest, setup: Setup) -> dict[str, Any]:
     recipe = setup.recipe
     return {
+        "zero_stage": request.stage,
         "precision": recipe.weights,
         "gradient_dtype": recipe.gradient_dtype,
         "master_weights": recipe.master_item > 0,

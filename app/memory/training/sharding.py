@@ -58,7 +58,7 @@ def sharding_of(request: TrainingRequest) -> Sharding:
     alike = max(1, ranks * layout.tensor // groups) if layout.expert > 1 else 0
     if request.fsdp != "none":
         return Sharding(request.fsdp, ranks, ranks, ranks, alike)
-    stage = request.zero_stage
+    stage = request.stage
     if stage:
         return Sharding(f"zero{stage}", ranks if stage > 2 else 1, ranks if stage > 1 else 1, ranks, alike)
     return Sharding("ddp" if ranks > 1 else "none")

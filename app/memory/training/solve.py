@@ -68,13 +68,13 @@ def largest(fits: Callable[[int], bool]) -> int | None:
 
 def fewest(request: TrainingRequest, usable: int) -> dict[str, Any]:
     """The fewest GPUs: replicas of the asked model-parallel group, sharded as asked (else by FSDP2)."""
-    sharded = request.zero_stage > 0 or request.fsdp != "none"
+    sharded = request.stage > 0 or request.fsdp != "none"
     group = request.tensor_parallel * request.pipeline_parallel * request.context_parallel
     replicas = 1
     while replicas * group <= MOST_GPUS:
         tried = replace(request, data_parallel=replicas, fsdp=request.fsdp if sharded else "fsdp2")
         if (need := possible_peak(tried)) is not None and need <= usable:
-            layout = {"data_parallel": replicas, "fsdp": tried.fsdp, "zero_stage": tried.zero_stage}
+            layout = {"data_parallel": replicas, "fsdp": tried.fsdp, "zero_stage": tried.stage}
             return {"value": replicas * group, **layout}
         replicas *= 2
     return {"value": None}
@@ -103,12 +103,12 @@ def candidates(request: TrainingRequest) -> Iterator[Change]:
     yield {"optimizer": "Quantized AdamW"}
     yield {"offload": {"optimizer": "cpu"}}
     yield {"offload": {"activations": "cpu"}}
-    if request.zero_stage == 3 or request.fsdp != "none":
+    if request.stage == 3 or request.fsdp != "none":
         yield {"offload": {"optimizer": "cpu", "parameters": "cpu"}}
     if request.method in ("full", "freeze"):
         yield {"method": "lora"}
     yield {"method": "qlora"}
-    if request.fsdp == "none" and request.zero_stage == 0:
+    if request.fsdp == "none" and request.stage == 0:
         for ranks in (2, 4, 8):
             yield {"fsdp": "fsdp2", "data_parallel": ranks * request.data_parallel}
 

@@ -127,7 +127,6 @@ def test_a_buffer_holds_the_largest_tensors_share() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"offload": Offload(parameters="cpu")},
         {"offload": Offload(parameters="cpu"), "zero_stage": 2, "data_parallel": 2},
         {"offload": Offload(optimizer="nvme"), "zero_stage": 2, "data_parallel": 2},
         {"offload": TO_NVME, "fsdp": "fsdp2", "data_parallel": 2},
@@ -201,3 +200,13 @@ def test_whose_sizes_were_taken_is_said_where_they_matter() -> None:
     assert not said(zero_stage=2)
     assert not said(zero_stage=2, data_parallel=2, framework="deepspeed")
     assert not said(zero_stage=2, data_parallel=2, zero_optimization=ZeroOptimization(sub_group_size=1))
+
+
+@pytest.mark.parametrize("offload", [Offload(parameters="cpu"), Offload(optimizer="nvme"), TO_NVME], ids=str)
+def test_what_only_zero3_can_offload_is_taken_to_be_so(offload: Offload) -> None:
+    implied, asked = (estimate(offload=offload, zero_stage=stage) for stage in (0, 3))
+    assert implied.total == asked.total
+    assert implied.extra["offloaded"] == asked.extra["offloaded"]
+    assert implied.parameters["zero_stage"] == 3
+    assert "training_offload_by_zero3" in {message.code for message in implied.warnings}
+    assert "training_offload_by_zero3" not in {message.code for message in asked.warnings}
