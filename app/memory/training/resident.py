@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ...architecture import Architecture
 from ...architecture.sections import Section
 from ...parallelism import Layout, Stage
+from ...units import ceil_div
 from .. import optimizer as optimizers
 from ..optimizer import Group
 from ..requests import TrainingRequest
@@ -15,6 +16,7 @@ from .recipes import ADAPTED, Recipe
 from .sharding import Sharding
 from .trained import adapter_groups, full_groups, merged
 
+WIDE = 4  # bytes of an element of DeepSpeed's flat partitions
 # Frameworks whose optimizer steps in one kernel: Apex/TE FusedAdam, torch's fused=True.
 FUSED_STEP = ("megatron", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory", "unsloth")
 
@@ -62,7 +64,7 @@ def resident(
         divided(sharding.gradients, gradients),
         divided(sharding.states, states),
         divided(sharding.states, lambda held: elements_of(held) * recipe.master_item),
-        -(-round(_step_temporary(request, chosen, groups) * share) // sharding.states),
+        _step_temporary(request, sharding, chosen, groups, share, own),
         own,
         round(elements_of(groups) * share),
         round(elements_of(experts) * share),
@@ -123,7 +125,15 @@ def _weights(
     return sharding.divided(sharding.weights, whole, of_experts)
 
 
-def _step_temporary(request: TrainingRequest, chosen: optimizers.Optimizer, groups: tuple[Group, ...]) -> int:
+def _step_temporary(
+    request: TrainingRequest, sharding: Sharding, chosen: optimizers.Optimizer, groups: tuple[Group, ...],
+    share: float, own: int,
+) -> int:  # fmt: skip
+    """Bytes of the step besides; ZeRO-3 steps one flat float32 sub-group after the other."""
     foreach, fused = stepping(request)
     stepped = tuple(replace(g, item=optimizers.state_item(request.optimizer_dtype, g.item)) for g in groups)
-    return optimizers.step_temporaries(chosen, stepped, foreach=foreach, fused=fused)
+    if sharding.name == "zero3":
+        flat = Group((min(own, request.zero_optimization.sub_group_size),), 1, WIDE)
+        return optimizers.step_temporaries(chosen, (flat,), foreach=foreach, fused=fused)
+    whole = optimizers.step_temporaries(chosen, stepped, foreach=foreach, fused=fused)
+    return ceil_div(round(whole * share), sharding.states)

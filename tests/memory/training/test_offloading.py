@@ -210,3 +210,13 @@ def test_what_only_zero3_can_offload_is_taken_to_be_so(offload: Offload) -> None
     assert implied.parameters["zero_stage"] == 3
     assert "training_offload_by_zero3" in {message.code for message in implied.warnings}
     assert "training_offload_by_zero3" not in {message.code for message in asked.warnings}
+
+
+def test_zero3_steps_a_sub_group_at_a_time() -> None:
+    def step(**fields: Any) -> int:
+        zero = ZeroOptimization(sub_group_size=10**8)
+        timeline = estimate(**ZERO3, data_parallel=8, zero_optimization=zero, **fields).extra["timeline"]
+        return int(next(row["bytes"] for row in timeline if row["phase"] == "optimizer_step"))
+
+    assert step(optimizer_foreach=True) - step(optimizer_fused=True) == 4 * 10**8
+    assert step(optimizer_foreach=False, optimizer_fused=False) - step(optimizer_fused=True) == 2 * 4 * 10**8
