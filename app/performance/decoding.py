@@ -79,6 +79,11 @@ class DecodeTimes:
         self.stages = [(stage.count, StageTimes(engine, stage, context)) for stage in engine.stages]
         self.draft = None if engine.draft is None else DecodeTimes(engine.draft, context)
 
+    def all_stages(self, sequences: float) -> float:
+        """Seconds of all stages one after the other, each with so many sequences."""
+        hop = self.engine.hop(sequences * (1 + self.engine.drafted))
+        return sum(count * (taken(sequences) + hop) for count, taken in self.stages)
+
     def __call__(self, sequences: float) -> float:
         """Seconds of one decode step."""
         held = self.engine.held(sequences)

@@ -103,8 +103,10 @@ class Point:
 def service_of(setup: Setup) -> Service:
     """The replica that a setup describes."""
     engine, room = setup.engine, min(setup.room, MOST_ROOM)
+    times = DecodeTimes(engine, setup.context)
     alone, full = (
-        engine.marginal(beside, setup.context, setup.prompt, setup.cached) for beside in (1.0, float(room))
+        engine.marginal(beside, setup.context, setup.prompt, setup.cached, times.all_stages(beside))
+        for beside in (1.0, float(room))
     )
     return Service(
         engine,
@@ -116,5 +118,5 @@ def service_of(setup: Setup) -> Service:
         engine.rates.start,
         setup.request.length_cv,
         (alone, full),
-        DecodeTimes(engine, setup.context),
+        times,
     )

@@ -106,13 +106,24 @@ class Engine:
             taken = self.turns * taken + (1 - self.turns) * side_by_side
         return (length > 0) * chunks * (taken + self.rates.chunk)
 
-    def marginal(self, sequences: float, context: float, length: float, history: float = 0.0) -> float:
-        """Seconds that one prompt of `length` adds to the steps of `sequences` decoding ones."""
+    def marginal(
+        self,
+        sequences: float,
+        context: float,
+        length: float,
+        history: float = 0.0,
+        alone: float | None = None,
+    ) -> float:
+        """Seconds that one prompt of `length` adds to the steps of `sequences` decoding ones.
+
+        `alone`: seconds of such a step's stages without a prompt, where they are known already.
+        """
         if not length:
             return 0.0
         chunks = max(1.0, length / self.budget)
         piece = length / chunks
-        alone = self.seconds(Step(sequences, context, self.drafted))
+        if alone is None:
+            alone = self.seconds(Step(sequences, context, self.drafted))
         mixed = self.seconds(
             Step(sequences, context, self.drafted, 1, piece, history + (length - piece) / 2, 1 / chunks)
         )
