@@ -23,29 +23,38 @@ TIMES = 256  # sines that tell the step of the diffusion
 FLOAT32 = "float32"
 
 
-def spoken(section: Section, dtype: str | None = None) -> Section:
-    """The section with spoken rows for tokens, its weights in `dtype` [the model's]."""
+def spoken(section: Section) -> Section:
+    """The section with spoken rows for tokens, nothing of which is kept for the text."""
 
     def moved(x: Tensor) -> Tensor:
         return replace(x, axis=Axis.SPOKEN) if x.axis is Axis.TOKENS else x
 
     def written(op: Kind) -> Kind:
-        made = replace(
-            op,
-            inputs=tuple(map(moved, op.inputs)),
-            outputs=tuple(map(moved, op.outputs)),
-            parameters=tuple(replace(p, dtype=dtype or p.dtype) for p in op.parameters),
-        )
+        made = replace(op, inputs=tuple(map(moved, op.inputs)), outputs=tuple(map(moved, op.outputs)))
         return replace(made, cache=None) if isinstance(made, Attention) else made
 
     block: Block = section.block
-    operations = tuple(written(op) for op in block.operations)
-    output = moved(block.output) if block.output else None
+    inputs, output = tuple(map(moved, block.inputs)), moved(block.output) if block.output else None
+    operations = tuple(map(written, block.operations))
     return replace(
-        section,
-        needs=Axis.SPOKEN,
-        block=replace(block, operations=operations, inputs=tuple(map(moved, block.inputs)), output=output),
+        section, needs=Axis.SPOKEN, block=replace(block, operations=operations, inputs=inputs, output=output)
     )
+
+
+def exact(section: Section) -> Section:
+    """The section with its weights in 32 bits."""
+
+    def written(op: Kind) -> Kind:
+        kept = tuple(replace(p, dtype=FLOAT32) for p in op.parameters)
+        return replace(op, parameters=kept) if kept else op
+
+    operations = tuple(map(written, section.block.operations))
+    return replace(section, needs=Axis.SPOKEN, block=replace(section.block, operations=operations))
+
+
+def rows(t: Trace, width: int) -> Tensor:
+    """Frames of speech."""
+    return t.input(width, Axis.SPOKEN)
 
 
 def talker(c: Config, m: ModelBuilder) -> None:
@@ -86,18 +95,18 @@ def speaker(c: Config, m: ModelBuilder) -> None:
     last, narrow = channels[-1], c.size("enc_attention_channels")
 
     def pooled(t: Trace) -> Tensor:
-        x = delayed(t, "mfa", t.input(last), last, kernels[-1])
+        x = delayed(t, "mfa", rows(t, last), last, kernels[-1])
         with t.scope("asp"):
             low = delayed(t, "tdnn", t.concat(x, x, x), narrow, 1)
             t.convolution("conv", low, last, kernel=(1,))
         return t.convolution("fc", t.concat(x, x), c.size("enc_dim"), kernel=(1,))
 
-    m.single("talker", lambda t: delayed(t, "blocks.0", t.input(c.size("mel_dim")), channels[0], kernels[0]))
+    m.single("talker", lambda t: delayed(t, "blocks.0", rows(t, c.size("mel_dim")), channels[0], kernels[0]))
     for i, width in enumerate(channels[1:-1], 1):
         m.single(
             "talker",
             lambda t, i=i, width=width: squeezed(  # type: ignore[misc]
-                t, t.input(channels[i - 1]), width, c.size("enc_se_channels"), kernels[i], scale
+                t, rows(t, channels[i - 1]), width, c.size("enc_se_channels"), kernels[i], scale
             ),
             name=f"blocks.{i}",
         )
@@ -113,8 +122,8 @@ def diffusion(c: Config, m: ModelBuilder) -> None:
     def enter(t: Trace) -> Tensor:
         time = t.linear("time_embed.time_mlp.0", t.input(TIMES, Axis.ONE), width, bias=True)
         t.linear("time_embed.time_mlp.2", t.elementwise("silu", time), width, bias=True)
-        t.embedding("text_embed.codec_embed", c.size("num_embeds") + 1, c.size("emb_dim"))
-        return t.linear("input_embed.proj", t.input(joined), width, bias=True)
+        t.embedding("text_embed.codec_embed", c.size("num_embeds") + 1, c.size("emb_dim"), axis=Axis.SPOKEN)
+        return t.linear("input_embed.proj", rows(t, joined), width, bias=True)
 
     def layer(t: Trace, x: Tensor) -> Tensor:
         t.linear("attn_norm.linear", t.input(width, Axis.ONE), 6 * width, bias=True)
@@ -130,12 +139,12 @@ def diffusion(c: Config, m: ModelBuilder) -> None:
 
     def leave(t: Trace) -> Tensor:
         t.linear("norm_out.linear", t.input(width, Axis.ONE), 2 * width, bias=True)
-        return t.linear("proj_out", t.norm("", t.input(width), style="layer_plain"), mel, bias=True)
+        return t.linear("proj_out", t.norm("", rows(t, width), style="layer_plain"), mel, bias=True)
 
     m.single("talker", enter)
     with m.prefix("input_embed.spk_encoder"):
         speaker(c, m)
-    m.stack(c.layers, layer, width=width, name="transformer_blocks.{}")
+    m.stack(c.layers, layer, width=width, name="transformer_blocks.{}", axis=Axis.SPOKEN)
     m.single("talker", leave)
 
 
@@ -159,14 +168,14 @@ def vocoder(c: Config, m: ModelBuilder) -> None:
         )
 
     def finer(t: Trace, i: int) -> Tensor:
-        x, out = t.input(first >> i), first >> (i + 1)
+        x, out = rows(t, first >> i), first >> (i + 1)
         with t.scope(f"ups.{i}.0"):
             t.hold(t.parameter("weight", (x.width, out, reaches[i]), Role.CONVOLUTION))
             t.hold(t.parameter("bias", (out,), Role.BIAS))
         return t.elementwise("upsample", x, width=out)
 
     def mixed(t: Trace, width: int, kernel: int) -> Tensor:
-        x = t.input(width)
+        x = rows(t, width)
         for i in range(3):
             h = t.convolution(f"convs1.{i}", snake(t, f"activations.{2 * i}", x), width, kernel=(kernel,))
             h = t.convolution(f"convs2.{i}", snake(t, f"activations.{2 * i + 1}", h), width, kernel=(kernel,))
@@ -174,7 +183,7 @@ def vocoder(c: Config, m: ModelBuilder) -> None:
         return x
 
     last = first >> len(rates)
-    m.single("talker", lambda t: t.convolution("conv_pre", t.input(mel), first, kernel=(7,)))
+    m.single("talker", lambda t: t.convolution("conv_pre", rows(t, mel), first, kernel=(7,)))
     for i in range(len(rates)):
         m.single("talker", lambda t, i=i: finer(t, i))  # type: ignore[misc]
     for i in range(len(rates) * len(kernels)):
@@ -187,7 +196,7 @@ def vocoder(c: Config, m: ModelBuilder) -> None:
     m.single(
         "talker",
         lambda t: t.convolution(
-            "conv_post", snake(t, "activation_post", t.input(last)), 1, kernel=(7,), bias=False
+            "conv_post", snake(t, "activation_post", rows(t, last)), 1, kernel=(7,), bias=False
         ),
     )
 
@@ -209,4 +218,4 @@ def qwen2_5_omni(c: Config, m: ModelBuilder) -> None:
         with sound.prefix("token2wav.code2wav_bigvgan_model"):
             vocoder(made.sub("bigvgan_config"), sound)
     m.sections += [spoken(section) for section in voice.sections]
-    m.sections += [spoken(section, FLOAT32) for section in sound.sections]
+    m.sections += [exact(section) for section in sound.sections]
