@@ -126,11 +126,15 @@ def _by_bits(amounts: Iterable[tuple[float, float]]) -> tuple[tuple[float, float
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Of one replica: output tokens/s at most, seconds between tokens and to the first at least."""
+    """Of one replica: output tokens/s at most, seconds between tokens and to the first at least.
+
+    `shared`: output tokens/s at most with no more requests in flight than the load has.
+    """
 
     rate: float
     gap: float
     first: float
+    shared: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,13 @@ def bound(
     room = min(room, found.most)
     kept = 1 + (request.serving.speculative.num_tokens if request.serving.speculative else 0)
     target = gap_asked(targets)
-    raw = _bound(least, load, room, None if target is None else target * kept)
-    return Bound(raw.rate * kept * SLACK, raw.gap / kept / SLACK, raw.first / SLACK)
+    goal = None if target is None else target * kept
+    raw = _bound(least, load, room, goal)
+    shared, asked = raw.rate, request.concurrency
+    if asked is not None and asked < room:
+        shared = _bound(least, load, asked, goal).rate
+    most = kept * SLACK
+    return Bound(raw.rate * most, raw.gap / kept / SLACK, raw.first / SLACK, shared * most)
 
 
 def _rates(found: Profile, gpu: Accelerator, request: PerformanceRequest, known: Reached) -> Rates:
@@ -257,7 +266,8 @@ def _bound(least: Least, load: Load, room: float, target: float | None) -> Bound
     else:
         busy = max(reading, batch * least.compute + share * prompt - (share - 1) * reading)
     first = least.fixed + max(alone, prompt) + load.prompt * least.token
-    return Bound(batch / (least.fixed + batch * each + busy), least.fixed + alone, first)
+    rate = batch / (least.fixed + batch * each + busy)
+    return Bound(rate, least.fixed + alone, first, rate)
 
 
 def _most(least: Least, load: Load, each: float, prompt: float, after: float, slack: float) -> float:

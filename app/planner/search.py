@@ -232,7 +232,7 @@ def _at_best(candidate: Candidate, request: PlanRequest) -> Option:
             alone = candidate.bound.first + candidate.bound.gap * (request.ask.output_length - 1)
             speed = 1 / alone
             most = request.ask.concurrency * request.ask.output_length / alone
-            efficiency = min(efficiency, most / layout.replica)
+            efficiency = min(candidate.bound.shared, most) / layout.replica
         asked = request.targets.requests_per_sec or request.ask.request_rate
         if asked is not None:
             efficiency = asked * request.ask.output_length / (layout.replica * replicas)

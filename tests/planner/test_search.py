@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -50,20 +51,32 @@ def exhaustive(model: str, **fields: object) -> Plan:
 
 
 @pytest.mark.parametrize("model", ["Qwen3-8B", "Qwen3-30B-A3B"])
-@pytest.mark.parametrize("targets", [{}, {"tpot_ms": 30}, {"requests_per_sec": 4, "tpot_ms": 60}], ids=str)
-def test_pruning_changes_nothing(model: str, targets: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"targets": {"tpot_ms": 30}},
+        {"targets": {"requests_per_sec": 4, "tpot_ms": 60}},
+        {"concurrency": 1},
+        {"concurrency": 48},
+        {"concurrency": 300, "targets": {"tpot_ms": 60}},
+    ],
+    ids=str,
+)
+def test_pruning_changes_nothing(model: str, asked: dict[str, Any]) -> None:
     def seen(plan: Plan) -> list[tuple[object, ...]]:
         return [(o.gpu.name, o.layout, o.quantization, o.batch) for o in plan.options]
 
-    pruned = planned(model, targets=targets, max_gpus=2)
-    every = exhaustive(model, targets=targets, max_gpus=2)
+    pruned = planned(model, max_gpus=2, **asked)
+    every = exhaustive(model, max_gpus=2, **asked)
     assert seen(pruned) == seen(every)
     assert pruned.worked_out <= every.worked_out
 
 
+@pytest.mark.parametrize("loop", [{}, {"concurrency": 24}], ids=str)
 @pytest.mark.parametrize("model", ["Qwen3-8B", "Qwen3-30B-A3B", "DeepSeek-V3"])
-def test_no_estimate_beats_its_bound(model: str) -> None:
-    request = serving(model, max_gpus=8, targets={"tpot_ms": 200})
+def test_no_estimate_beats_its_bound(model: str, loop: dict[str, int]) -> None:
+    request = serving(model, max_gpus=8, targets={"tpot_ms": 200}, **loop)
     for candidate in search._candidates(request, {}):
         asked = search.placed(
             request.ask.serving, candidate.backend, candidate.profile.layout, candidate.profile.quantization,
@@ -72,7 +85,7 @@ def test_no_estimate_beats_its_bound(model: str) -> None:
         held = hold(replace(request.ask, serving=asked), request.targets, request.limits)
         least = bound(candidate.profile, candidate.gpu, candidate.usable, request.ask, request.targets, {})
         if isinstance(held, Held):
-            assert (held.figures["output_tokens_per_sec"] or 0) <= least.rate * 1.0001
+            assert (held.figures["output_tokens_per_sec"] or 0) <= held.replicas * least.shared * 1.0001
             assert (held.figures["tpot_ms"] or 0) >= 1e3 * least.gap * 0.9999
             assert (held.figures["ttft_ms"] or 0) >= 1e3 * least.first * 0.9999
 
