@@ -29,7 +29,11 @@ ADAPTED = 2  # of these, with adapters on four choices of modules
 SEED = int(os.environ.get("ORACLE_SEED", "1"))
 SECONDS_PER_TYPE = 300
 TYPES_PER_WORKER = 10  # then a fresh process: memory stays bounded
-RARELY_BUILT = {"dots3_note", "gemma4_unified_assistant"}  # the library refuses most of what is drawn
+RARELY_BUILT = {
+    "diffusion_gemma",
+    "dots3_note",
+    "gemma4_unified_assistant",
+}  # the library refuses most of what is drawn
 TYPES = sorted(name for name in architectures()["types"] if name in FAMILIES and name in CONFIG_MAPPING_NAMES)
 
 

@@ -14,7 +14,7 @@ from ..config import Config
 from ..operations import Axis, Tensor
 from ..trace import Trace
 from .composite import language, logits, picture, project, see, tower
-from .mobile_towers import fastvit
+from .fastvit import fastvit
 from .registry import family
 from .towers import norm
 
