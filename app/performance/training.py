@@ -13,8 +13,9 @@ from ..hardware import Accelerator
 from ..memory import optimizer as optimizers
 from ..memory.requests import Lora, TrainingRequest
 from ..memory.training.recipes import Recipe, recipe_of
+from ..memory.training.sharding import layout_of
 from ..messages import Message
-from ..parallelism import Layout, check_layout
+from ..parallelism import check_layout
 from . import training_terms as terms
 from .calibration import NONE
 from .corrections import corrected_links, corrected_training
@@ -52,7 +53,7 @@ def estimate_training_performance(
     warnings: list[Message] = []
     rates = rates_of(training, recipe, gpu, warnings)
     work = work_of(training.model.architecture, training.sequence_length)
-    check_layout(training.model.architecture, _layout(training))
+    check_layout(training.model.architecture, layout_of(training))
     split = split_of(request, work)
     passes = passes_of(training, work)
     factors = request.calibration.on(gpu.name, training.framework) if request.calibration else NONE
@@ -136,7 +137,7 @@ def split_of(request: TrainingSpeedRequest, work: Work) -> Split:
     tokens = t.batch_size * t.sequence_length / t.context_parallel
     return Split(
         t.tensor_parallel, t.pipeline_parallel, t.context_parallel, t.data_parallel, t.expert_parallel,
-        tokens, t.gradient_accumulation_steps, chunks if t.pipeline_parallel > 1 else 1,
+        tokens, t.gradient_accumulation_steps, chunks if t.pipeline_parallel > 1 else 1, t.expert_imbalance,
     )  # fmt: skip
 
 
@@ -182,13 +183,6 @@ def _device(training: TrainingRequest) -> Accelerator:
     if training.gpu is None:
         raise invalid("gpu", "is_missing")
     return training.gpu
-
-
-def _layout(t: TrainingRequest) -> Layout:
-    beyond = t.expert_parallel > t.tensor_parallel
-    return Layout(
-        t.tensor_parallel, t.pipeline_parallel, t.data_parallel, t.expert_parallel, t.context_parallel, beyond
-    )
 
 
 def _gathers(t: TrainingRequest) -> bool:

@@ -56,7 +56,10 @@ class Passes:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How the model is cut: sizes of the groups, and tokens of one micro-batch on one rank."""
+    """How the model is cut: sizes of the groups, and tokens of one micro-batch on one rank.
+
+    `imbalance`: tokens that the fullest expert rank gets, over the mean; the others wait for it.
+    """
 
     tensor: int
     pipeline: int
@@ -66,6 +69,7 @@ class Split:
     tokens: float
     micro_batches: int
     chunks: int
+    imbalance: float = 1.0
 
     @property
     def gpus(self) -> int:
@@ -105,13 +109,13 @@ def products(work: Work, split: Split, rates: Rates, c: Coefficients, passes: Pa
 
 
 def expert_products(work: Work, split: Split, rates: Rates, c: Coefficients, passes: Passes) -> float:
-    """Grouped products of the chosen experts, which are small where few tokens meet."""
+    """Grouped products of the chosen experts on the fullest rank, which are small where few tokens meet."""
     if not work.experts:
         return 0.0
     meeting = split.tokens * work.top_k / work.expert_count * min(split.expert, work.expert_count)
     small = 1 + c.narrow_width * sqrt(split.tensor) / work.hidden + 1e3 * c.small_batch / split.tokens
     peak = rates.products * c.linear * (c.narrow if rates.narrow else 1) * c.grouped
-    share = split.tokens / (split.tensor * split.pipeline)
+    share = split.imbalance * split.tokens / (split.tensor * split.pipeline)
     return share * small * (1 + 1e3 * c.small_expert / meeting) * passes.products * work.experts / peak
 
 
@@ -154,13 +158,13 @@ def tensor_sums(work: Work, split: Split, links: Links, c: Coefficients, passes:
 
 
 def routing(work: Work, split: Split, links: Links) -> float:
-    """All-to-all of experts, whole: handed out and back, in both directions.
+    """All-to-all of experts, whole: handed out and back, in both directions, as long as the fullest rank takes.
 
     Between domains a token goes once to each domain that has one of its experts.
     """
     if split.expert == 1 or not work.routed:
         return 0.0
-    share = split.tokens / (split.pipeline * split.tensor)
+    share = split.imbalance * split.tokens / (split.pipeline * split.tensor)
     within = 8 * work.routed * (1 - 1 / split.expert) / links.expert
     others = (links.domains - 1) * (1 - (1 - 1 / links.domains) ** work.top_k)
     return share * (within + 8 * work.routed / work.top_k * others / links.network)

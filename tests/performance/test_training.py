@@ -50,6 +50,14 @@ def test_nothing_beats_the_peak(model: str, gpu: str, batch: int) -> None:
         assert found.step.total == pytest.approx(found.tokens_per_step / found.tokens_per_sec * 1e3, rel=1e-9)
 
 
+def test_a_step_waits_for_the_fullest_expert_rank() -> None:
+    even, uneven = (
+        timed("Qwen3-30B-A3B", data_parallel=8, expert_parallel=8, expert_imbalance=by) for by in (1, 1.5)
+    )
+    assert uneven.step.compute > even.step.compute and uneven.step.communication > even.step.communication
+    assert uneven.mfu < even.mfu
+
+
 def test_recomputation_adds_a_forward_pass() -> None:
     plain, again = timed(), timed(gradient_checkpointing="full")
     ratio = again.step.compute / plain.step.compute
