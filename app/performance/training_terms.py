@@ -158,7 +158,7 @@ def tensor_sums(work: Work, split: Split, links: Links, c: Coefficients, passes:
 
 
 def routing(work: Work, split: Split, links: Links) -> float:
-    """All-to-all of experts, whole: handed out and back, in both directions, as long as the fullest rank takes.
+    """All-to-all of experts, whole: handed out and back, in both directions, at the fullest rank's pace.
 
     Between domains a token goes once to each domain that has one of its experts.
     """
