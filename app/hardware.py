@@ -5,9 +5,11 @@ only describes; the files that hold the figures are read by the registry.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .errors import InvalidRequest, Problem
 from .messages import Message
@@ -40,8 +42,7 @@ _TEXTS: Final = ("vendor", "device_type", "architecture", "compute_capability", 
 OVERRIDES: Final = ("tflops", "price_per_hour", *_NUMBERS, *_COUNTS, *_TEXTS)
 
 
-@dataclass(frozen=True, slots=True)
-class CloudPrice:
+class CloudPrice(Struct, frozen=True):
     """What one device costs to rent [USD per hour], as one dated page gave it."""
 
     low: float | None = None
@@ -51,8 +52,7 @@ class CloudPrice:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accelerator:
+class Accelerator(Struct, frozen=True):
     """One device; `None` means not supported or not known, never zero.
 
     `checked_by` names for each figure the sources that agree on it, `sources` spells those out, `conflicts`

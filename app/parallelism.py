@@ -6,7 +6,6 @@ stages hold whole layers. Ranks that hold the same are one `Stage` with a count.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Final
@@ -25,8 +24,7 @@ ONCE_AT_THE_END: Final = ("norm", "head")
 LISTED_SIZES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Sizes of the parallel groups of one deployment.
 
     `experts_over_data`: expert weights are divided over data-parallel ranks too (vLLM's and SGLang's

@@ -4,7 +4,6 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from itertools import cycle
@@ -13,6 +12,7 @@ from typing import Any
 
 from flask import Flask, request
 from flask.testing import EnvironBuilder
+from msgspec.structs import replace
 
 from app.api.application import create_app
 from app.architecture import read_config

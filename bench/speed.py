@@ -2,10 +2,11 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from app.api.schemas.recommend import RecommendSchema
 from app.performance.inference import estimate_performance

@@ -1,9 +1,10 @@
 """Accelerators by name or by their figures, for people who compute with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from html import escape
 from typing import Any
+
+from msgspec.structs import asdict
 
 from ..errors import UnknownName
 from ..hardware import OVERRIDES, Accelerator
@@ -11,8 +12,7 @@ from ..messages import Message
 from ..registry.gpus import gpus
 
 
-@dataclass(frozen=True, slots=True)
-class Device(Accelerator):
+class Device(Accelerator, frozen=True):
     """An accelerator, with the one figure that people ask for first."""
 
     @property
@@ -30,7 +30,7 @@ class Device(Accelerator):
         return figures if self.name == "custom" else {"name": self.name, **figures}
 
     def _repr_html_(self) -> str:
-        figures = {field.name: getattr(self, field.name) for field in fields(self)}
+        figures = asdict(self)
         figures["compute_capability_tflops"] = self.compute_capability_tflops
         known = [(name, value) for name, value in figures.items() if isinstance(value, str | int | float)]
         rows = "".join(f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>" for name, value in known)
@@ -54,4 +54,4 @@ def create_accelerator(name: str | None = None, **figures: Any) -> Device:
         raise UnknownName(Message("accelerator_needs_name"))
     form: Mapping[str, Any] = figures if name is None else {"name": name, **figures}
     found = gpus().resolve(form).accelerator
-    return Device(**{field.name: getattr(found, field.name) for field in fields(found)})
+    return Device(**asdict(found))

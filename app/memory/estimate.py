@@ -1,10 +1,9 @@
 """The shape of an answer: named terms that add up, per distinct rank, each with where it comes from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ..messages import Message
 
@@ -53,8 +52,7 @@ class Fit(Struct, frozen=True):
     utilization: float
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """An answer: every distinct rank, the fullest first, and what else was found on the way.
 
     `total_name` is the key of the sum (`inference_memory`, `training_memory`). `parameters` are the

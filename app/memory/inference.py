@@ -1,8 +1,9 @@
 """Inference memory: a request set up on its runtime, every distinct rank added up, and what fits."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..messages import Message
 from ..parallelism import Stage

@@ -5,10 +5,12 @@ bytes; `item` is bytes per element of the state's data type.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..units import ceil_div
 
@@ -19,8 +21,7 @@ LEAST_8BIT: Final = 4096  # smaller tensors keep 32-bit states
 STEP_COUNTER: Final = 4  # one float32 per tensor, on the host unless the step is fused or captured
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """`count` trainable tensors of one shape; `item` bytes per element of the stored weight.
 
     `matrix`: it is one of the hidden layers' matrices, which matrix optimizers treat by themselves.
@@ -116,8 +117,7 @@ def galore_8bit_state(shape: Shape, item: int, rank: int = 128) -> int:
     return adam_8bit_state((rank, max(shape))) + item * rank * min(shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Optimizer:
+class Optimizer(Struct, frozen=True):
     """An optimizer: its state per tensor, the state of tensors that are no hidden matrices, its temporaries.
 
     `fixed`: its states have the type that it chooses, whatever `optimizer_dtype` says.

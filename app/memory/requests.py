@@ -6,14 +6,14 @@ or recipe's own rule chooses.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ..architecture import Architecture
 from ..hardware import Accelerator
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """Which model is asked about: a description and how its numbers are stored."""
 
     architecture: Architecture
@@ -23,8 +23,7 @@ class Model:
     size_billions: float | None = None  # `model_size`: weights are exactly this, whatever the dimensions say
 
 
-@dataclass(frozen=True, slots=True)
-class Speculative:
+class Speculative(Struct, frozen=True):
     """A draft that proposes `num_tokens` tokens a step; `draft` is a model or a method's own head."""
 
     num_tokens: int
@@ -32,8 +31,7 @@ class Speculative:
     method: str = "draft_model"
 
 
-@dataclass(frozen=True, slots=True)
-class Images:
+class Images(Struct, frozen=True):
     """Pictures in every sequence, and the size of each [pixels]."""
 
     count: int = 1
@@ -41,8 +39,7 @@ class Images:
     height: int = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceRequest:
+class InferenceRequest(Struct, frozen=True):
     """`POST /api/memory/inference`: lengths in tokens, batch in sequences over the whole deployment."""
 
     model: Model
@@ -72,8 +69,7 @@ class InferenceRequest:
     solve_for: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lora:
+class Lora(Struct, frozen=True):
     """Low-rank adapters as PEFT makes them."""
 
     rank: int = 16
@@ -85,8 +81,7 @@ class Lora:
     loraplus_lr_ratio: float | None = None  # LoRA+: the rate of one matrix over the other's; no memory
 
 
-@dataclass(frozen=True, slots=True)
-class Offload:
+class Offload(Struct, frozen=True):
     """Where optimizer states, parameters and activations live: none (the GPU), cpu or nvme."""
 
     optimizer: str = "none"
@@ -94,8 +89,7 @@ class Offload:
     activations: str = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class ZeroOptimization:
+class ZeroOptimization(Struct, frozen=True):
     """Sizes of DeepSpeed's `zero_optimization` [elements] and its defaults; `param_*`, `optimizer_*` and
     `max_in_cpu` are those of `offload_param` and `offload_optimizer` on NVMe."""
 
@@ -111,8 +105,7 @@ class ZeroOptimization:
     optimizer_buffer_count: int = 4
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingRequest:
+class TrainingRequest(Struct, frozen=True):
     """`POST /api/memory/training`: batch is the micro-batch of one data-parallel rank [sequences]."""
 
     model: Model

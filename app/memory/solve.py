@@ -1,9 +1,10 @@
 """The inverse questions: the largest batch, the longest sequence, the concurrency, the fewest GPUs."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from math import ceil
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ..errors import DomainError
 from ..parallelism import tensor_sizes

@@ -7,8 +7,9 @@ answers were off.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from .coefficients import Basis, coefficients
 from .estimate import LATENCIES, RATES
@@ -18,16 +19,14 @@ NEAR_SATURATION: Final = 0.9  # above it latencies have no upper bound that coul
 UNBOUNDED: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(Struct, frozen=True):
     """Requests/s that come, and those that can be sustained."""
 
     rate: float
     sustainable: float
 
 
-@dataclass(frozen=True, slots=True)
-class Regime:
+class Regime(Struct, frozen=True):
     """What bands are told apart by.
 
     `load`: batch (requests that start together), served (a stream or a closed loop) or flooded (a loop of so

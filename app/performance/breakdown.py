@@ -1,7 +1,8 @@
 """Where the time of a run goes: by operation, by what bounds it, against the datasheet."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..lanes import most, some
 from .estimate import OperationTime
@@ -11,8 +12,7 @@ from .setup import Setup
 from .step import Tally
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(Struct, frozen=True):
     """Equal steps of a run: `times` of them, each with `overhead` seconds beside the operations."""
 
     name: str

@@ -5,8 +5,10 @@ one of a runtime (`step_overhead`, `token_overhead`, `request_overhead`) under t
 correction lifts a rate over the datasheet's, so no corrected answer lies under the roofline's floor.
 """
 
-from dataclasses import asdict, dataclass, field, fields
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 OF_DEVICE: Final = ("memory_bandwidth", "compute", "network")
 OF_RUNTIME: Final = ("step_overhead", "token_overhead", "request_overhead")
@@ -15,8 +17,7 @@ OF_TRAINING: Final = (*OF_DEVICE, "step_overhead")
 LEAST, MOST = 0.02, 50.0  # of a factor: beyond them a measurement is of something else
 
 
-@dataclass(frozen=True, slots=True)
-class Factors:
+class Factors(Struct, frozen=True):
     """Times what the published measurements give; 1 changes nothing.
 
     `memory_bandwidth` of weights and cache, `compute` of products and attention, `network` of links:
@@ -38,14 +39,13 @@ class Factors:
     @property
     def changed(self) -> tuple[str, ...]:
         """The mechanisms that are corrected."""
-        return tuple(each.name for each in fields(self) if getattr(self, each.name) != 1.0)
+        return tuple(name for name in self.__struct_fields__ if getattr(self, name) != 1.0)
 
 
 NONE: Final = Factors()
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Struct, frozen=True):
     """Factors and where they were measured: `gpus` and `backends` by name; of training, frameworks."""
 
     factors: Factors
@@ -53,7 +53,7 @@ class Calibration:
     backends: tuple[str, ...]
     task: str = "inference"
     name: str | None = None
-    measurements: int = field(default=0, compare=False)
+    measurements: int = 0
 
     def on(self, gpu: str, backend: str) -> Factors:
         """What of it counts on a device under a runtime."""

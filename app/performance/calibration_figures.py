@@ -1,9 +1,10 @@
 """What a request's figures are for any factors, and what no device could beat."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from .calibration import NONE, Calibration, Factors
 from .calibration_fit import Predict
@@ -57,7 +58,7 @@ def _with(engine: Engine, change: Callable[[Rates], Rates]) -> Engine:
 
 
 def _ideal(rates: Rates) -> Rates:
-    whole: dict[str, Any] = {each.name: 1.0 for each in fields(Rates) if each.name in SHARES}
+    whole: dict[str, Any] = {name: 1.0 for name in Rates.__struct_fields__ if name in SHARES}
     size, wide, narrow = rates.peak_bandwidth, rates.peak_flops, rates.peak_narrow or rates.peak_flops
     return replace(
         rates, flops=wide, narrow_flops=max(wide, narrow), attention_flops=wide, bandwidth16=size,

@@ -8,9 +8,11 @@ and said to be drawn to 1.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .calibration import LEAST, MECHANISMS, MOST, NONE, Factors
 
@@ -45,8 +47,7 @@ Vector = list[float]
 Matrix = list[list[float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One measured figure: how it is predicted, the standard deviation of its logarithm, its measurement."""
 
     name: str
@@ -56,8 +57,7 @@ class Figure:
     predict: Predict
 
 
-@dataclass(frozen=True, slots=True)
-class Mechanism:
+class Mechanism(Struct, frozen=True):
     """What was found of one factor: `low` and `high` hold it with 90%; `felt` figures depend on it.
 
     `left`: its uncertainty over what it was before, which decides whether it is `corrected` at all and
@@ -77,8 +77,7 @@ class Mechanism:
     twin: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """The factors, what is known of each, and every figure predicted with them."""
 
     factors: Factors

@@ -8,10 +8,11 @@ family's, is said so, and gets a wider band.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..errors import InvalidRequest, Problem
 from ..hardware import Accelerator
@@ -50,8 +51,7 @@ _CLASSES: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(Struct, frozen=True):
     """What an answer rests on: the class of the device and the runtime's row, and whether rows moved them."""
 
     device: str
@@ -108,8 +108,7 @@ def _row(backend: str, version: str | None, platform: str) -> tuple[str, Mapping
     return str(found["name"]), found
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """What efficiencies are asked for: runtime, layout, format and how GPUs are wired."""
 
     backend: str

@@ -1,8 +1,9 @@
 """Corrections put into rates, coefficients and links; none lifts a rate over the datasheet's."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from ..hardware import Accelerator
 from .calibration import NONE, Calibration, Factors

@@ -5,15 +5,14 @@ sequences. What an operation takes is then a straight line in them (distinct exp
 read off twice and drawn through.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .operations import Work
 from .roofline import Cost, Step, cost, smooth_max
 from .step import Engine, StageWork
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """Seconds of memory and compute of one operation: of any step, and more for each sequence."""
 
     memory: float

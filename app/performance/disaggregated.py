@@ -4,7 +4,7 @@ The reading replica is a queue of one server and equal services (M/D/1); the fir
 second waits for the cache to cross the network.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from .estimate import Flow, Quantiles
 from .load import root

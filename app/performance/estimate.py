@@ -1,8 +1,9 @@
 """The shape of an answer on speed: latencies with their spread, throughput, what bounds it, and a band."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from ..memory.estimate import Estimate
 from ..messages import Message
@@ -11,8 +12,7 @@ LATENCIES: Final = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_latency_ms")
 RATES: Final = ("throughput_tokens_per_sec", "output_tokens_per_sec", "requests_per_sec")
 
 
-@dataclass(frozen=True, slots=True)
-class Quantiles:
+class Quantiles(Struct, frozen=True):
     """A latency over requests [s]."""
 
     mean: float
@@ -21,8 +21,7 @@ class Quantiles:
     p99: float
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """What a load does to a deployment: latencies [s], requests/s, distance to saturation.
 
     `percentiles` is empty where requests start together. `in_flight`: sequences decoding at once in one
@@ -46,8 +45,7 @@ class Flow:
         return self.spread()
 
 
-@dataclass(frozen=True, slots=True)
-class OperationTime:
+class OperationTime(Struct, frozen=True):
     """One operation in one phase: `ms` of one step, `share` of the time of a request."""
 
     operation: str
@@ -61,8 +59,7 @@ class OperationTime:
     bound: str
 
 
-@dataclass(frozen=True, slots=True)
-class Performance:
+class Performance(Struct, frozen=True):
     """The answer: `figures` by the contract's names, `ranges` their 90% bands."""
 
     figures: Mapping[str, float]

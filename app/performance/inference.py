@@ -1,8 +1,9 @@
 """Speed of serving: one request in, latencies, throughput, bottleneck, operations, cost and bands out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from typing import Any
+
+from msgspec.structs import asdict, replace
 
 from ..messages import Message
 from .bands import Offered, Regime, known, load_of, ranges

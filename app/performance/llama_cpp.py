@@ -8,8 +8,9 @@ comes sooner, prompts flow through them in part. Without flash attention scores 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..hardware import Accelerator
 from .coefficients import Basis, coefficients, peak_bandwidth, peak_flops
@@ -26,8 +27,7 @@ WIDE: Final = ("none", "f16", "bf16", "f32")
 PLAIN: Final = ("mxfp4",)  # a table look-up, no arithmetic
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What of a model decides; `weights`: those of one device that a token uses, `head_width`: elements of a
     key and a value, `flash`: whether scores are never written."""
 

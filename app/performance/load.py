@@ -9,10 +9,11 @@ it, and so on, which adds (G - S) rho / (1 - rho) to a request whose first step 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from math import exp, log, pi, sqrt
 from typing import Final
+
+from msgspec.structs import replace
 
 from .estimate import Flow
 from .percentiles import percentiles

@@ -6,10 +6,12 @@ stands, and read once for a model, layout and cache type.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, prod
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..architecture.extents import Extents
 from ..architecture.flops import operation_flops
@@ -43,8 +45,7 @@ MOVING: Final = (Norm, Elementwise, Rotary, Concat)  # they move activations and
 ACTIVATION_BYTES: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """One operation on one rank, over all `count` places; sizes in bytes, work in FLOPs.
 
     `kind`: matrix, experts, attention, index, scan, elementwise, all_reduce or all_to_all. `weight_bytes` are
@@ -75,8 +76,7 @@ class Work:
     messages: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """What decides how operations are read: the stored model, its layout, bytes of a cached element."""
 
     stored: StoredModel

@@ -1,8 +1,9 @@
 """One replica as a queue sees it, and where a load settles on it."""
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import Final
+
+from msgspec import Struct
 
 from .decoding import DecodeTimes
 from .setup import Setup
@@ -12,8 +13,7 @@ CLOSE: Final = 1e-4
 MOST_ROOM: Final = 2**14  # sequences; what no memory bounds
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """One replica as a queue sees it: seconds of a step by sequences, of a prompt in it (`read_at`: beside
     one sequence and beside a full room).
 
@@ -53,8 +53,7 @@ class Service:
         return 1 / (read + self.steps * self.step(self.room) / self.room)
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """Where the queue settles: sequences, seconds of a bare step, of a prompt, of a mean step, the rate.
 
     `loop`: requests come when others end, at the end of a step. `cut`: share of a gate's prompts that the

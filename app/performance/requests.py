@@ -1,7 +1,8 @@
 """The question that the speed of serving answers: a memory question, and how requests come."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ..memory.requests import InferenceRequest
 from .calibration import Calibration
@@ -11,8 +12,7 @@ TPOT_DEFINITIONS: Final = ("after_first", "all_tokens")
 STATISTICS: Final = ("mean", "p50", "p90", "p99")
 
 
-@dataclass(frozen=True, slots=True)
-class PerformanceRequest:
+class PerformanceRequest(Struct, frozen=True):
     """`POST /api/performance/inference`: what is served, and the load on it.
 
     `serving.batch_size` sequences start together unless `request_rate` [requests/s, Poisson, over the whole

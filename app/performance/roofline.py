@@ -7,9 +7,10 @@ per layer and step, which is the same curve as efficiency over size: W / (BW e) 
 with W0 = BW e t.
 """
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from ..architecture.flops import causal_pairs
 from ..lanes import least, most, some, whole
@@ -22,8 +23,7 @@ EXPERT_ROWS: Final = 10  # that an expert multiplies beside its own
 SHORT_PROMPT: Final = 1700  # tokens at which prefill attention reaches half its best rate (kernel tables)
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """What one accelerator does under one runtime: peaks times what is reached of them [SI units].
 
     `flops`: by kind of product: wide (16-bit), narrow (where activations are narrow too). `bandwidth` of
@@ -83,8 +83,7 @@ class Rates:
         return self.peak_narrow if self.narrow and bits < 12 else self.peak_flops
 
 
-@dataclass(slots=True)  # thousands are made for one answer, and frozen ones take three times as long to make
-class Step:
+class Step(Struct):
     """What one forward step holds, of one replica.
 
     `decoding` sequences, each with `drafted` + 1 tokens and `context` cached tokens; and `prompts` of
@@ -100,10 +99,10 @@ class Step:
     length: float = 0.0
     history: float = 0.0
     finished: float | None = None
-    decoded: float = field(init=False)
-    tokens: float = field(init=False)
-    logits: float = field(init=False)
-    sequences: float = field(init=False)
+    decoded: float = 0.0  # the last four follow from the others
+    tokens: float = 0.0
+    logits: float = 0.0
+    sequences: float = 0.0
 
     def __post_init__(self) -> None:
         self.decoded = decoded = self.decoding * (1 + self.drafted)
@@ -112,8 +111,7 @@ class Step:
         self.sequences = self.decoding + self.prompts
 
 
-@dataclass(slots=True)
-class Cost:
+class Cost(Struct):
     """What an operation takes in one step: work, traffic, and the times of which the bound is the largest."""
 
     flops: float

@@ -1,9 +1,11 @@
 """A request set up: the runtime's own capacity and settings, and the engine that its steps run on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..architecture.operations import Attention, Scan
 from ..errors import NotSupportedYet, Problem, invalid
@@ -36,8 +38,7 @@ TIMED_FIELDS: Final = ("gpus_per_node",)  # they change no bytes, but they chang
 MEAN_FILL: Final = 0.8  # of its output that a sequence has written when the cache is fullest, on average
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """Everything that the closed forms and the simulation ask for, of one replica.
 
     `batch`: sequences asked for. `room`: sequences that run at once, by memory and by the scheduler.

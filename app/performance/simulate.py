@@ -5,10 +5,11 @@ token budget leaves; a prompt that is read whole gives its first token at the en
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 from itertools import accumulate
 from math import log
 from typing import Final
+
+from msgspec import Struct, field
 
 from ..budget import turn
 from .estimate import Flow, Quantiles
@@ -63,8 +64,7 @@ class Random:
                     return float(x)
 
 
-@dataclass(slots=True)
-class Served:
+class Served(Struct):
     """One request: when it came, what is left of its prompt and its answer, when its tokens came."""
 
     arrival: float
@@ -75,8 +75,7 @@ class Served:
     done: float = 0.0
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """One replica being simulated; times in seconds."""
 
     service: Service

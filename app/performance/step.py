@@ -1,16 +1,17 @@
 """The time of a forward step over every rank of a replica: decode steps, prompts, and both at once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import reduce
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from ..lanes import least, most, some, up
 from .operations import Work
 from .roofline import BOUNDS, Cost, Rates, Step, cost, smooth_max
 
 
-@dataclass(frozen=True, slots=True)
-class StageWork:
+class StageWork(Struct, frozen=True):
     """One distinct pipeline stage: how many there are, its operations put together, its layers."""
 
     count: int
@@ -18,8 +19,7 @@ class StageWork:
     layers: int
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Struct, frozen=True):
     """A replica at work: its stages, what they reach, and how its scheduler cuts prompts.
 
     `budget`: most tokens of a step. `handover`: bytes of one token between pipeline stages;
@@ -36,10 +36,10 @@ class Engine:
     accepted: float = 1.0
     draft: "Engine | None" = None
     turns: float = 0.0
-    depth: int = field(init=False)
+    depth: int = 0  # follows from the stages
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", sum(stage.count for stage in self.stages))
+        force_setattr(self, "depth", sum(stage.count for stage in self.stages))
 
     def seconds(self, step: Step) -> float:
         """One step of all stages one after the other."""
@@ -130,8 +130,7 @@ class Engine:
         return chunks * (mixed - alone) + self.rates.chunk * length / self.budget
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """Work, traffic and time of a run, added up over its steps."""
 
     flops: float = 0.0

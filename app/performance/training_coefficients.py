@@ -1,10 +1,11 @@
 """Efficiencies and overheads of training, kept as data: fitted by `scripts/fit_training_speed.py`."""
 
 import json
-from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..hardware import Accelerator
 
@@ -12,8 +13,7 @@ FILE: Final = Path(__file__).with_name("training_coefficients.json")
 DEFAULT: Final = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Coefficients:
+class Coefficients(Struct, frozen=True):
     """What one class of devices reaches; shares of datasheet peaks unless a unit says otherwise.
 
     Per class: `linear` and `attention` (16-bit), `narrow` (of the 8-bit peak, beside `linear`), `grouped`
@@ -48,8 +48,7 @@ class Coefficients:
     gathered: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceClass:
+class DeviceClass(Struct, frozen=True):
     """A class of devices: `band` and `band_experts` hold nine of ten measured runs, `network` is in GB/s."""
 
     name: str
@@ -73,7 +72,7 @@ def device_class(name: str) -> DeviceClass:
     """One class by its name in the file."""
     own = data()["classes"][name]
     values = {**data()["shared"], **own["coefficients"]}
-    coefficients = Coefficients(**{field.name: values[field.name] for field in fields(Coefficients)})
+    coefficients = Coefficients(**{name: values[name] for name in Coefficients.__struct_fields__})
     return DeviceClass(
         name,
         coefficients,

@@ -1,15 +1,15 @@
 """The question of training speed and the shape of its answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ..memory.requests import TrainingRequest
 from ..messages import Message
 from .calibration import Calibration
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingSpeedRequest:
+class TrainingSpeedRequest(Struct, frozen=True):
     """`POST /api/performance/training`: the training request with a device, and how many tokens to train on.
 
     `virtual_pipeline`: chunks of layers that one pipeline rank holds [4, as far as the layers divide].
@@ -24,8 +24,7 @@ class TrainingSpeedRequest:
     calibration: Calibration | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepTime:
+class StepTime(Struct, frozen=True):
     """Where the milliseconds of one optimizer step go; the fields but `overlapped` add up to `total`.
 
     `compute`: matrix products and attention. `memory`: elementwise operations, dequantization, optimizer.
@@ -46,8 +45,7 @@ class StepTime:
         return self.compute + self.memory + self.communication + self.bubble + self.overhead
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingPerformance:
+class TrainingPerformance(Struct, frozen=True):
     """Speed of training. Times in milliseconds, rates per second, ratios 0 to 1; `None` where unknown.
 
     `band`: the answer times or divided by this holds nine of ten measured runs of that kind.

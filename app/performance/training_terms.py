@@ -4,9 +4,10 @@ The form was fitted on published runs (`validation/performance_training.jsonl`);
 `training_coefficients.json`. FLOPs are two per multiply-add.
 """
 
-from dataclasses import dataclass
 from math import log2, sqrt
 from typing import Final
+
+from msgspec import Struct
 
 from .training_coefficients import Coefficients
 from .training_work import Work
@@ -18,8 +19,7 @@ BACKWARD_ATTENTION: Final = 2.5  # products of the backward pass over those of t
 SHARPNESS: Final = 4  # of the maximum of compute and gathering under FSDP
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """Datasheet peaks of a device [FLOP/s, bytes/s]: `products` of the linears, `head` of the wide parts."""
 
     products: float
@@ -28,8 +28,7 @@ class Rates:
     narrow: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Passes:
+class Passes(Struct, frozen=True):
     """How often forward's work is done in one step: `forward` with recomputation, gradients of inputs and
     of weights as shares of the model (frozen parts have none)."""
 
@@ -54,8 +53,7 @@ class Passes:
         return 1 + self.recompute + 2 * self.inputs
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """How the model is cut: sizes of the groups, and tokens of one micro-batch on one rank.
 
     `imbalance`: tokens that the fullest expert rank gets, over the mean; the others wait for it.
@@ -82,8 +80,7 @@ class Split:
         return max(self.tensor, self.expert)
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(Struct, frozen=True):
     """Bytes/s in one direction that one GPU has for each group.
 
     Experts lie in `domains` of the fast interconnect: `expert` within one, `network` between them. A ring

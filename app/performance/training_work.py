@@ -1,8 +1,9 @@
 """The work of training on one token, read off the forward description."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from ..architecture import Architecture
 from ..architecture.extents import Extents
@@ -30,8 +31,7 @@ SUMS: Final = (
 ITEM: Final = 2  # bytes of an activation in mixed precision
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """One token's share of a forward pass: floating-point operations, bytes moved, elements exchanged.
 
     `dense`, `head`, `experts`: matrix products outside the experts and the head, of the head, of the chosen

@@ -6,8 +6,9 @@ estimate is faster. A candidate that loses to a found option even at its bound i
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import ceil, inf
+
+from msgspec import Struct
 
 from ..hardware import Accelerator
 from ..memory.runtimes.base import Deployment
@@ -25,8 +26,7 @@ SLACK = 1.02  # queues take a prompt's time between two that are worked out
 SENT = ("all_reduce", "all_to_all")
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(Struct, frozen=True):
     """Of one pass through all stages, on one rank: bytes and FLOPs by the width of weights [bits].
 
     `experts`: bits, bytes of all of them, how many, those that a token uses, ranks whose tokens meet there.
@@ -49,8 +49,7 @@ class Sums:
     budget: int
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """One format in one layout: bytes of the fullest rank held by weights and by one sequence's cache.
 
     `most`: sequences that the runtime takes at once on the largest device.
@@ -124,8 +123,7 @@ def _by_bits(amounts: Iterable[tuple[float, float]]) -> tuple[tuple[float, float
     return tuple(found.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """Of one replica: output tokens/s at most, seconds between tokens and to the first at least.
 
     `shared`: output tokens/s at most with no more requests in flight than the load has.
@@ -137,8 +135,7 @@ class Bound:
     shared: float
 
 
-@dataclass(frozen=True, slots=True)
-class Least:
+class Least(Struct, frozen=True):
     """Least seconds of a step: once for `weights` and what is `fixed`; of each sequence `compute` and `each`;
     of each prompt token `token` beside its `compute`. `experts`: seconds for all of them, how many, those
     that a token uses, ranks whose tokens meet there."""
@@ -231,8 +228,7 @@ def _datasheet(found: Profile, gpu: Accelerator) -> Least:
     return Least(weights, experts, 0.0, compute, found.sums.context / bandwidth / depth, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """Steps after a first token, tokens of a prompt that are computed, pipeline stages."""
 
     steps: int

@@ -1,8 +1,9 @@
 """Where nothing holds: the single change that would, the least of all first."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ..hardware import Accelerator
 from .requests import Option, Plan, PlanRequest, Targets, TrainingPlanRequest

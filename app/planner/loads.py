@@ -1,9 +1,11 @@
 """The load of an option: the largest batch that holds the targets, or the replicas that a load needs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..memory.runtimes.base import Deployment
 from ..messages import Message
@@ -22,8 +24,7 @@ SECANTS: Final = 4
 LATENCIES: Final = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_latency_ms")
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A load that holds the targets: sequences in flight over all replicas, figures by contract names."""
 
     batch: int

@@ -5,8 +5,9 @@ alike the first stays. Options without a price cannot be on the front: they are 
 of a device.
 """
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from .requests import Option
 

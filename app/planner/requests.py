@@ -1,8 +1,9 @@
 """The question of what to run a model on, and the shape of its answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from ..hardware import Accelerator
 from ..messages import Message
@@ -14,8 +15,7 @@ MOST_GPUS: Final = 16  # in all, and
 MOST_OPTIONS: Final = 10  # answered, where nothing else is asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
+class Targets(Struct, frozen=True):
     """What an option must hold; `None` asks nothing. Latencies in milliseconds, of `statistic`.
 
     Prices are in the request's currency. `days` and `max_cost` are of a training run over its tokens.
@@ -34,8 +34,7 @@ class Targets:
     max_cost: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(Struct, frozen=True):
     """How prices are told: `rate` units of `currency` for one dollar; `own` prices of a GPU hour by device
     name, in that currency already."""
 
@@ -54,8 +53,7 @@ class Money:
         return None if gpu.name in self.own or gpu.cloud_price is None else gpu.cloud_price.date
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What the search may choose among. Sizes that are given are kept, `None` ones are searched."""
 
     gpus: tuple[Accelerator, ...]
@@ -69,8 +67,7 @@ class Limits:
     options: int = MOST_OPTIONS
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
+class PlanRequest(Struct, frozen=True):
     """`POST /api/recommend` for serving. `ask` holds everything but the device and the layout.
 
     `concurrency` of `ask` (or a batch that was asked for) is a load that must be held; with neither that
@@ -84,8 +81,7 @@ class PlanRequest:
     checkpoint: str = "model"  # hub id or folder, for launch commands
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingPlanRequest:
+class TrainingPlanRequest(Struct, frozen=True):
     """`POST /api/recommend` for training: the micro-batch is searched unless `batch_size` was asked for."""
 
     ask: TrainingSpeedRequest
@@ -97,8 +93,7 @@ class TrainingPlanRequest:
     checkpoint: str = "model"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Sizes of the groups of one option."""
 
     tensor: int = 1
@@ -118,8 +113,7 @@ class Layout:
         return self.replica * self.data
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """One way that holds the targets.
 
     `figures` by the contract's names; `need` and `usable` bytes of the fullest GPU; `speed` and `price` are
@@ -149,16 +143,14 @@ class Option:
         return self.usable - self.need
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """A device that gave no option, and why: the code of a sentence and the values in it."""
 
     gpu: str
     reason: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The answer: options, best first; devices without one; where there is none, one change that gives one.
 
     `looked_at`: combinations in all, `worked_out`: those that no bound could rule out.

@@ -1,10 +1,12 @@
 """Search for serving: every device, count, layout and format; bounds first, estimates for what is left."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..budget import turn
 from ..errors import DomainError
@@ -23,8 +25,7 @@ WIDE: Final = ("bf16", "fp16", "fp32")
 _ROOM_FOR_ALL = 2**62
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A profile on a device, with what it cannot beat."""
 
     gpu: Accelerator
@@ -146,7 +147,7 @@ class _Key:
 
     def __init__(self, serving: InferenceRequest, layout: Layout, read: int, written: int) -> None:
         self.serving, self.layout, self.read, self.written = serving, layout, read, written
-        named = {name: getattr(serving, name) for name in serving.__slots__ if name != "gpu"}
+        named = {name: getattr(serving, name) for name in serving.__struct_fields__ if name != "gpu"}
         self._key = (tuple(named.values()), layout, read, written)
 
     def __hash__(self) -> int:

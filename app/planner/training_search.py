@@ -2,10 +2,12 @@
 micro-batch that fits. Experts are spread over ranks too, and long sequences cut, by frameworks that can."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..budget import turn
 from ..errors import DomainError
@@ -34,8 +36,7 @@ ADAPTED: Final = ("lora", "qlora", "dora")
 BITS: Final = 16.0
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """One layout with or without recomputation, and the bytes of tensors for each micro-batch; what the
     device adds goes by communicators and gaps [percent]."""
 

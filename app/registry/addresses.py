@@ -8,8 +8,9 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ..errors import HubError, HubTimeout
 from ..messages import Message
@@ -27,8 +28,7 @@ def system_resolver(host: str, port: int) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
+class Addresses(Struct, frozen=True):
     """Resolves names and refuses addresses; `private_hosts` may be inside the own network."""
 
     private_hosts: frozenset[str] = frozenset()

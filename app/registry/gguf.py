@@ -14,8 +14,9 @@ Vocabularies make headers some megabytes long: arrays of strings are walked, lon
 import math
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..messages import Message
 from ..precision.gguf_types import BLOCKS, TYPE_NUMBERS
@@ -62,8 +63,7 @@ class BrokenGguf(ValueError):
         super().__init__(message.code)
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(Struct, frozen=True):
     """An array of the metadata: its length, and its numbers where they are few."""
 
     length: int
@@ -73,8 +73,7 @@ class Array:
 Value = str | int | float | bool | None | Array
 
 
-@dataclass(frozen=True, slots=True)
-class GgufTensor:
+class GgufTensor(Struct, frozen=True):
     """A tensor: block type, shape (the row's length last), size [bytes], offset in the data [bytes]."""
 
     name: str
@@ -89,8 +88,7 @@ class GgufTensor:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class GgufHeader:
+class GgufHeader(Struct, frozen=True):
     """What one file says of itself; `data_offset` is where its tensors begin [bytes]."""
 
     version: int

@@ -206,7 +206,7 @@ def _check_values(path: Path, text: str, content: Mapping[str, Any]) -> None:
         "name": content["name"] != path.stem,
         "device_type": content["device_type"] not in DEVICE_TYPES,
         "verification": content["verification"] not in VERIFICATIONS,
-        "cloud_price": not set(content.get("cloud_price", {})) <= set(CloudPrice.__slots__),
+        "cloud_price": not set(content.get("cloud_price", {})) <= set(CloudPrice.__struct_fields__),
         **{key: key not in TFLOPS_KEYS or not _is_rate(rate) for key, rate in rates.items()},
     }
     for name, is_wrong in wrong.items():

@@ -5,9 +5,10 @@ Format: https://huggingface.co/docs/safetensors/index#format
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
+
+from msgspec import Struct
 
 LENGTH_BYTES: Final = 8  # of the header's length, which stands first
 _MOST_DIMENSIONS: Final = 16
@@ -28,8 +29,7 @@ class BrokenHeader(ValueError):
     """What cannot be the header of a safetensors file."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
+class StoredTensor(Struct, frozen=True):
     """A tensor as its file has it: data type, shape, size [bytes]."""
 
     dtype: str

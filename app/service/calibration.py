@@ -1,8 +1,9 @@
 """Measurements of one's own held against predictions, and the corrections that they make."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..errors import InvalidRequest, Problem
 from ..memory.inference import estimate_inference
@@ -24,8 +25,7 @@ FEWEST_LEFT_OUT: Final = 3  # measurements from which leaving one out says somet
 POOR: Final = 0.25  # of a figure's error after the correction: more is no scatter
 
 
-@dataclass(frozen=True, slots=True)
-class Residual:
+class Residual(Struct, frozen=True):
     """One figure of one measurement: predicted before, after, and by a fit without its measurement."""
 
     measurement: int
@@ -37,8 +37,7 @@ class Residual:
     corrected: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrated:
+class Calibrated(Struct, frozen=True):
     """What a set of measurements gives."""
 
     calibration: Calibration
@@ -47,8 +46,7 @@ class Calibrated:
     warnings: tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """One measurement: where it ran, how its figures are predicted, and what no device could beat."""
 
     gpu: str

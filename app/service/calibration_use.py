@@ -1,8 +1,9 @@
 """A calibration as requests carry it and as the store keeps it, and what an answer says of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
+
+from msgspec.structs import asdict
 
 from ..errors import Problem, UnknownName, invalid
 from ..messages import Message

@@ -1,10 +1,11 @@
 """GGUF files as models: what to register of one, and what to say of one on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ..errors import DomainError
 from ..messages import Language, Message
@@ -18,8 +19,7 @@ from .answer import warning
 Answer = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a file comes from, in words, and the repository that has it."""
 
     source: str

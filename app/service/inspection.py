@@ -1,9 +1,11 @@
 """A model described: what its configuration makes of it, before anything is asked of it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
 from itertools import islice
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ..architecture import Architecture
 from ..architecture.sections import Section
@@ -92,7 +94,7 @@ def _layer(section: Section) -> dict[str, Any]:
 
 def gpu(device: Accelerator, aliases: tuple[str, ...]) -> dict[str, Any]:
     """An accelerator as plain data."""
-    plain = {field.name: _plain(getattr(device, field.name)) for field in fields(device)}
+    plain = {name: _plain(value) for name, value in asdict(device).items()}
     return {
         **plain,
         "memory_bytes_usable": _usable(device),
@@ -107,7 +109,7 @@ def _usable(device: Accelerator) -> int | None:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         return asdict(value)
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}

@@ -7,8 +7,9 @@ says of the run becomes a request in the contract's names, what it measured beco
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from ..errors import invalid
 from ..memory.inference import predicted_figures
@@ -21,8 +22,7 @@ GB_IN_SGLANG: Final = 1.0  # its "GB" are 2^30
 NUMBER: Final = r"([0-9][0-9,]{0,20}(?:\.[0-9]{1,10})?)"
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """What a log says. `request` fits the contract (model_name is as the log has it); `measured` in GiB."""
 
     backend: str | None = None
@@ -33,8 +33,7 @@ class Reading:
 Apply = Callable[[Reading, "re.Match[str]"], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A kind of line: what it holds, the pattern from there on, what to do with its groups."""
 
     marker: str

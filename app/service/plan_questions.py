@@ -1,8 +1,10 @@
 """From checked values to a question of what to run a model on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from ..errors import InvalidRequest, Problem, UnknownName, invalid
 from ..hardware import Accelerator
@@ -36,8 +38,7 @@ LOADS: Final = ("request_rate", "concurrency", "batch_size")
 DOLLARS: Final = "USD"
 
 
-@dataclass(frozen=True, slots=True)
-class PlanQuestion:
+class PlanQuestion(Struct, frozen=True):
     """A question of the planner, every device there is, the request echoed, and what to warn of."""
 
     request: PlanRequest | TrainingPlanRequest
@@ -193,7 +194,7 @@ def _echo(
         "gpus": values.get("gpus"),
         "max_gpus": limits.max_gpus,
         "quantizations": list(limits.quantizations) or None,
-        "targets": {field.name: getattr(targets, field.name) for field in fields(targets)},
+        "targets": asdict(targets),
         "currency": money.currency,
         "exchange_rate": money.rate,
         "options": limits.options,

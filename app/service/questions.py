@@ -1,11 +1,12 @@
 """From checked values to a question of the core, and the request echoed with its defaults."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
+from ..defaults import defaults_of
 from ..hardware import Accelerator
 from ..memory.requests import (
     Images,
@@ -84,14 +85,14 @@ def training_question(values: Values, lookup: Lookup) -> Question:
     return Question(request, echoed, tuple(warnings))
 
 
-def _defaults(question: type) -> dict[str, Any]:
-    return {field.name: _plain(field.default) for field in fields(question) if field.name not in _NOT_ECHOED}
+def _defaults(question: type[Struct]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in defaults_of(question).items() if name not in _NOT_ECHOED}
 
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
     if isinstance(value, Lora | Offload | ZeroOptimization):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+        return asdict(value)
     return value
 
 

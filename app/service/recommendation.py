@@ -1,6 +1,6 @@
 """A plan searched; where nothing holds, the single change that would."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..messages import Message
 from ..planner.changes import MOST_TRIED, first_change, for_serving, for_training

@@ -1,11 +1,12 @@
 """From checked values to a question about speed: the memory question, and how requests come."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from ..defaults import defaults_of
 from ..errors import invalid
 from ..lanes import most
 from ..memory.requests import InferenceRequest
@@ -17,7 +18,7 @@ from .questions import inference_question, tokens_of
 
 Values = Mapping[str, Any]
 
-_OWN: Final = {f.name: f.default for f in fields(PerformanceRequest) if f.name != "serving"}
+_OWN: Final = defaults_of(PerformanceRequest)
 _LENGTHS: Final = ("input_length", "output_length")
 # Fields that say how a load is simulated; a batch that starts together has none.
 _OF_LOAD: Final = ("mode", "seed", "num_requests", "disaggregated")

@@ -11,8 +11,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol, get_args
+
+from msgspec import Struct
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)  # each includes those before it
@@ -42,8 +43,7 @@ class TokenStore(Protocol):
         """The token with a hash, also one that is no longer valid; raises `StoreDown`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What a token allows, and whose things it owns."""
 
     id: str

@@ -1,8 +1,9 @@
 """From an estimate of training speed to the answer that people and programs read, its memory beside it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
+
+from msgspec.structs import asdict
 
 from ..memory.estimate import Estimate
 from ..memory.requests import Model

@@ -1,10 +1,10 @@
 """Where sweeps are asked for: small ones are answered at once, others wait in the store for a runner."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from msgspec import Struct
 
 from ..errors import DomainError, UnknownName, invalid
 from ..messages import Message
@@ -45,8 +45,7 @@ class NotDone(DomainError):
     status = 409
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """Rows on their way: bytes, what they are, and a name for a file of them."""
 
     chunks: Iterator[bytes]

@@ -5,8 +5,10 @@ the array form because a setting whose largest point reaches 2^53 bytes is read 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import DomainError
 from ..lanes import choose, most
@@ -84,8 +86,7 @@ _TRAINING_SPEED: Final[Mapping[str, Kind]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """How points of one calculation are read: the columns, one point, and many lanes of one setting."""
 
     kinds: Mapping[str, Kind]

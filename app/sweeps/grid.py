@@ -10,13 +10,14 @@ from functools import cached_property
 from math import prod
 from typing import Any, Final
 
+from msgspec import Struct
+
 Values = Mapping[str, Any]
 
 LANES: Final = frozenset({"batch_size", "sequence_length", "input_length", "output_length"})
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """One thing that varies: its name, and for each place the fields that it sets.
 
     `places` of an axis of one field are that field's values (a `range` of them where that is shorter).
@@ -49,8 +50,7 @@ class Axis:
         return LANES.issuperset(self.names) and all(len(value) == len(self.names) for value in self.places)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """Points `start` to `stop` of one setting: `values` are those of every point here."""
 
     values: Values

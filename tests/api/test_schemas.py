@@ -1,7 +1,6 @@
 """Walks over every request schema: strict fields only, defaults of the core, descriptions everywhere."""
 
 from collections.abc import Iterator
-from dataclasses import fields as dataclass_fields
 
 import marshmallow as ma
 import pytest
@@ -12,6 +11,7 @@ from app.api.schemas.base import QuerySchema, StrictSchema
 from app.api.schemas.fields import Choice, Nested, Strict, TextOrObject
 from app.api.schemas.inference import InferenceSchema
 from app.api.schemas.training import TrainingSchema
+from app.defaults import defaults_of
 from app.memory.requests import InferenceRequest, TrainingRequest
 
 
@@ -80,7 +80,7 @@ def _takes(field: Strict, value: object) -> bool:
     ("schema", "question"), [(InferenceSchema(), InferenceRequest), (TrainingSchema(), TrainingRequest)]
 )
 def test_published_defaults_are_the_questions_own(schema: StrictSchema, question: type) -> None:
-    own = {field.name: field.default for field in dataclass_fields(question)}
+    own = defaults_of(question)
     for name, field in schema.fields.items():
         if "default" in field.metadata and name in own:
             assert field.metadata["default"] == own[name], name
@@ -89,7 +89,7 @@ def test_published_defaults_are_the_questions_own(schema: StrictSchema, question
 def test_every_field_of_the_questions_can_be_asked() -> None:
     beside = {"model", "extra"}
     for schema, question in ((InferenceSchema(), InferenceRequest), (TrainingSchema(), TrainingRequest)):
-        assert {field.name for field in dataclass_fields(question)} - beside <= set(schema.fields)
+        assert set(question.__struct_fields__) - beside <= set(schema.fields)
 
 
 def test_defaults_are_canonical() -> None:

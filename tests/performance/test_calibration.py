@@ -1,13 +1,13 @@
 """Corrections: what they do to rates, that physics holds, and that a fit finds again what was put in."""
 
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
 from functools import cache
 from math import log
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
 from app.performance.calibration import LEAST, MECHANISMS, MOST, NONE, OF_TRAINING, Calibration, Factors
 from app.performance.calibration_figures import (
@@ -245,6 +245,6 @@ def test_small_systems_are_solved() -> None:
 
 
 def test_mechanisms_are_the_factors() -> None:
-    assert {each.name for each in fields(Factors)} == set(MECHANISMS) == set(SPREAD)
+    assert set(Factors.__struct_fields__) == set(MECHANISMS) == set(SPREAD)
     assert set(TRAINING_SPREAD) == set(OF_TRAINING)
     assert asdict(NONE) == dict.fromkeys(MECHANISMS, 1.0)

@@ -1,9 +1,9 @@
 """Load in closed form, held against the simulation, and the way latencies move with it."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from app.performance.estimate import Flow
 from app.performance.inference import estimate_performance

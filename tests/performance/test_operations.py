@@ -1,8 +1,7 @@
 """Costs of operations, held against counts that are made without them."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.architecture.extents import Extents
 from app.architecture.flops import forward_flops

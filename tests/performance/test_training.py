@@ -1,9 +1,9 @@
 """Training speed: nothing beats physics, parts add up, and each term moves the way it must."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.errors import InvalidRequest
 from app.performance.training import bottleneck, estimate_training_performance

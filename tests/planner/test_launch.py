@@ -3,13 +3,13 @@
 import json
 import shlex
 import unicodedata
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.planner.launch import kubernetes, printable, serving_launch
 from app.planner.launch_training import training_launch

@@ -1,10 +1,10 @@
 """The search for serving: nothing better is left out, targets hold, reasons are true."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.memory.inference import estimate_inference
 from app.messages import catalogue

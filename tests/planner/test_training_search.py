@@ -1,6 +1,6 @@
 """The search for training: what fits is true, targets hold, layouts are those of the framework."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from app.memory.training.estimate import estimate_training
 from app.planner.changes import first_change, for_serving, for_training

@@ -1,11 +1,13 @@
 """The defaults of the contract, read off the questions of the core, where they are written once."""
 
 from collections.abc import Callable
-from dataclasses import MISSING, fields
 from typing import Any
 
+from msgspec import Struct
 
-def default_of(question: type) -> Callable[[str], Any]:
-    """A function from field name to that dataclass field's default; raises KeyError where it has none."""
-    defaults = {field.name: field.default for field in fields(question) if field.default is not MISSING}
-    return defaults.__getitem__
+from ...defaults import defaults_of
+
+
+def default_of(question: type[Struct]) -> Callable[[str], Any]:
+    """A function from field name to that field's default; raises KeyError where it has none."""
+    return defaults_of(question).__getitem__

@@ -2,10 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from functools import reduce
 from typing import Any, ClassVar, Final, Self
 
+from ...defaults import defaults_of
 from ...errors import invalid
 from ...lanes import least, most, whole
 from ...messages import Message
@@ -28,7 +28,7 @@ EXACT: Final[Spread] = (1.0, 1.0)
 UNKNOWN: Final[Spread] = (0.3, 3.0)  # on devices that nobody measured
 MEASURED_ON_CUDA: Final = ("activation_memory", "framework_overhead")
 
-_DEFAULTS: Final = {field.name: field.default for field in fields(InferenceRequest)}
+_DEFAULTS: Final = defaults_of(InferenceRequest)
 SERVER_FIELDS: Final = (
     "gpu_memory_utilization",
     "max_num_seqs",

@@ -6,10 +6,11 @@ Sources: SGLang `arg_groups/memory_hook.py` (defaults by card, `mem_fraction_sta
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property, lru_cache, reduce
 from math import floor
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ...lanes import least, up
 from ...parallelism import VOCABULARY_MULTIPLE, Deal, Layout, Stage, remainder_last

@@ -6,9 +6,10 @@ Sources: TensorRT-LLM `_torch/pyexecutor/_util.py` (`KvCacheCreator`), `llmapi/l
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import floor
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ...parallelism import Deal, Stage, remainder_first
 from ..estimate import Term

@@ -1,9 +1,10 @@
 """What to change first to lower the peak, by the phase that decides it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+
+from msgspec.structs import replace
 
 from ...errors import DomainError
 from ..requests import TrainingRequest

@@ -1,6 +1,6 @@
 """The attention core by implementation: what scaled-dot-product kernels keep, and what eager code keeps."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ...architecture.operations import Attention
 from .lowering import Lowering, rule
@@ -8,8 +8,7 @@ from .sizes import PAIRS, SQUARE, TOKENS
 from .tape import Flow, Node, Storage, Value
 
 
-@dataclass(slots=True)
-class Shape:
+class Shape(Struct):
     """One rank's share of an attention layer."""
 
     heads: int

@@ -7,8 +7,9 @@ as there.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...architecture.tensors import own_parameters
 from ...errors import InvalidRequest, Problem
@@ -24,8 +25,7 @@ BUFFER: Final = 100_000_000  # elements of `offload_param.buffer_size`
 ALIGNED: Final = 1024  # bytes that reads and writes are multiples of (`AIO_ALIGNED_BYTES`)
 
 
-@dataclass(frozen=True, slots=True)
-class Elements:
+class Elements(Struct, frozen=True):
     """Elements of a stage's parameters on one rank: all, of the largest module, of the largest tensor, and of
     those that are never divided."""
 
@@ -35,8 +35,7 @@ class Elements:
     small: int
 
 
-@dataclass(frozen=True, slots=True)
-class HostTerm:
+class HostTerm(Struct, frozen=True):
     """Bytes of one rank outside its GPU; `where` is cpu or nvme, `pinned` page-locked memory."""
 
     name: str

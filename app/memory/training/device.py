@@ -1,8 +1,9 @@
 """What the device adds to the tensors: context, workspaces, the allocator's gaps, communication."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ...hardware import Accelerator
 from ...units import MIB
@@ -21,8 +22,7 @@ GAPS: Final = (0, 0, 10)
 GAPS_ZERO3: Final = (0, 10, 25)
 
 
-@dataclass(frozen=True, slots=True)
-class Overhead:
+class Overhead(Struct, frozen=True):
     """Bytes beyond tensors, and the range of measured runs."""
 
     bytes: int

@@ -1,8 +1,9 @@
 """A step followed: the largest moment of each phase of one rank, taken apart."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+
+from msgspec import Struct
 
 from ...units import ceil_div
 from ..requests import TrainingRequest
@@ -12,8 +13,7 @@ from .setup import Step
 from .sizes import value
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """What one rank holds at a moment [bytes]."""
 
     weights: int

@@ -5,8 +5,9 @@ forward and of its backward, and the gradients of its parameters that stay.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...architecture.operations import Axis
 from ...architecture.sections import Section
@@ -19,8 +20,7 @@ from .tape import Moment, Walk
 OF_PICTURES: Final = frozenset({Axis.PATCHES, Axis.IMAGES, Axis.IMAGE_TOKENS, Axis.SPOKEN})
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """One block's needs [packed bytes]."""
 
     kept: int
@@ -36,8 +36,7 @@ class Cost:
     leaf: int = 0  # an output that stays, with its gradient as large, until the graph is dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One block where it stands in the model: `trained` its weights, `reached` by a gradient from before,
     `recomputed` where the mode recomputes at all."""
 
@@ -47,8 +46,7 @@ class Place:
     recomputed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """The layers `start` to `stop` of a pipeline stage; the first one embeds, the last one has the head."""
 
     start: int = 0

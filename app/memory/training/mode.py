@@ -5,13 +5,12 @@ mode. Only a few facts about those two are structural and stand here: whether th
 whether a window is exceeded.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from ...parallelism import Layout
 
 
-@dataclass(frozen=True, slots=True)
-class Kernels:
+class Kernels(Struct, frozen=True):
     """How operations are carried out, where that changes what is kept.
 
     `mask`: a causal mask is built even where the kernel needs none (tracing does so).
@@ -62,8 +61,7 @@ LITGPT = Kernels("LitGPT", wide_output=True)
 COMPILED = Kernels("torch.compile", norm=True, rotary=True, activation=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Adapters:
+class Adapters(Struct, frozen=True):
     """Low-rank adapters beside frozen linears: rank, dropout, bytes of their type, and where they sit."""
 
     rank: int
@@ -76,8 +74,7 @@ class Adapters:
     bias: str = "none"  # which biases are trained: none, all, lora_only
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(Struct, frozen=True):
     """One way of running a training step; `weight_item` and `compute_item` in bytes per element."""
 
     weight_item: int = 2

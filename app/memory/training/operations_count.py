@@ -1,7 +1,8 @@
 """Floating-point operations of a forward pass as a polynomial, read once per architecture."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from ...architecture import Architecture
 from ...architecture.extents import Extents
@@ -9,8 +10,7 @@ from ...architecture.flops import attention_flops, causal_pairs
 from ...architecture.operations import Attention
 
 
-@dataclass(frozen=True, slots=True)
-class Flops:
+class Flops(Struct, frozen=True):
     """`per_token` and `per_pair` (of query and key) FLOPs; `bounded`: FLOPs per pair by window (0: none).
 
     `exact` False: the counts are no such polynomial, and are summed anew for every length.

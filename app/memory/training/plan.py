@@ -6,8 +6,10 @@ gradients of the blocks behind`, pruned to the moments that some batch and lengt
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ...architecture.operations import Attention, Axis, Linear, Rotary
 from ...architecture.sections import Section
@@ -24,8 +26,7 @@ PHASES: Final = ("forward", "loss", "backward", "optimizer_step")
 IDS: Final = 16 * TOKENS  # int64 tokens and labels, alive through the whole step
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(Struct, frozen=True):
     """A moment with its polynomials unpacked: all bytes, bytes that autograd keeps, gradient bytes."""
 
     total: Coefficients
@@ -33,8 +34,7 @@ class Instant:
     gradients: Coefficients
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Moments of each phase; `held` stays to the end of the step, `kept` is what all blocks keep, `host`
     what they keep in host memory."""
 
@@ -50,8 +50,7 @@ class Plan:
         return {"forward": self.forward, "loss": self.loss, "backward": self.backward}[name]
 
 
-@dataclass(frozen=True, slots=True)
-class Behind:
+class Behind(Struct, frozen=True):
     """What sharding changes: gradients of finished blocks are divided over ranks and kept in another type,
     and buffers stand beside."""
 

@@ -1,7 +1,8 @@
 """Precision recipes: in which types weights, gradients, master copies and products stand."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ...errors import invalid
 from ..requests import TrainingRequest
@@ -15,8 +16,7 @@ ADAPTED: Final = ("lora", "qlora", "dora")
 MASTERED: Final = ("megatron", "deepspeed")
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """Types of one run; items are bytes per element.
 
     `weights`: the stored type. `master_item`: bytes of the master copy of each trained weight, 0 for none.

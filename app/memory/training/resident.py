@@ -1,7 +1,9 @@
 """What one rank holds from step to step, wherever it lies: weights, gradients, states, master weights."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ...architecture import Architecture
 from ...architecture.sections import Section
@@ -21,8 +23,7 @@ WIDE = 4  # bytes of an element of DeepSpeed's flat partitions
 FUSED_STEP = ("megatron", "deepspeed", "torchtitan", "torchtune", "litgpt", "llama_factory", "unsloth")
 
 
-@dataclass(frozen=True, slots=True)
-class Resident:
+class Resident(Struct, frozen=True):
     """One rank's part of each [bytes], `elements` of which are trained here.
 
     `trained`: elements with gradients before data-parallel sharding, `of_experts` of them in routed experts.

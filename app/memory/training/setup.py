@@ -1,10 +1,12 @@
 """From a request to what a step needs to know: everything but batch and length, made once and kept."""
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ...architecture import Architecture
 from ...architecture.operations import Attention
@@ -30,8 +32,7 @@ NARROW_ADAPTERS: Final = ("litgpt", "torchtune")
 OVER_TRANSFORMERS: Final = ("transformers", "deepspeed", "llama_factory", "unsloth")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Step(Struct, frozen=True, eq=False):
     """One distinct rank's step: resident bytes, moments, buffers, and the optimizer's needs [bytes].
 
     `in_flight`: micro-batches whose activations are kept at once (pipelines).
@@ -53,8 +54,7 @@ class Step:
     outside: tuple[HostTerm, ...] = ()  # of one rank, activations aside
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Setup:
+class Setup(Struct, frozen=True, eq=False):
     """A request without its sizes: the steps of all distinct ranks."""
 
     steps: tuple[Step, ...]

@@ -4,9 +4,10 @@ ZeRO (arXiv 1910.02054; DeepSpeed `runtime/zero`) and FSDP (arXiv 2304.11277; to
 over data- and context-parallel ranks.
 """
 
-from dataclasses import dataclass
 from math import gcd
 from typing import Final
+
+from msgspec import Struct
 
 from ...parallelism import Layout
 from ...units import ceil_div
@@ -15,8 +16,7 @@ from ..requests import TrainingRequest
 GATHERING: Final = ("zero3", "fsdp1", "fsdp2", "hsdp")
 
 
-@dataclass(frozen=True, slots=True)
-class Sharding:
+class Sharding(Struct, frozen=True):
     """Into how many parts weights, gradients and states are divided.
 
     `name`: none, ddp, zero1, zero2, zero3, fsdp1, fsdp2 or hsdp. `experts`: into how many parts those of
@@ -79,8 +79,7 @@ def layout_of(request: TrainingRequest) -> Layout:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Buffers:
+class Buffers(Struct, frozen=True):
     """Bytes beside a rank's shards: while a layer runs forward or backward, while anything else does, in the
     optimizer step, and always from the first step on."""
 

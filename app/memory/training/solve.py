@@ -1,8 +1,9 @@
 """The inverse questions: largest batch, longest sequence, fewest GPUs, and the single changes that help."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ...errors import DomainError, InvalidLayout, invalid
 from ..requests import Lora, TrainingRequest

@@ -7,9 +7,10 @@ are the packed polynomials of `sizes`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 
 class Storage:
@@ -55,8 +56,7 @@ class Flow(Enum):
     REDUCE = "reduce"  # a tensor of the output's shape first, then summed or cast to the input's
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(Struct, eq=False):
     """One primitive operation, with what its backward needs."""
 
     inputs: Sequence[tuple[Value, Flow]]
@@ -67,8 +67,7 @@ class Node:
     region: "Region | None" = None
 
 
-@dataclass(slots=True, eq=False)
-class Region:
+class Region(Struct, eq=False):
     """Operations whose results are dropped and computed again when their backward comes."""
 
     start: int
@@ -78,8 +77,7 @@ class Region:
     stays: tuple[Storage, ...] = ()  # results that are kept nevertheless
 
 
-@dataclass(slots=True)
-class Tape:
+class Tape(Struct):
     """Operations in order; `inputs` are made elsewhere, `output` goes on to the next tape."""
 
     nodes: list[Node] = field(default_factory=list)
@@ -102,8 +100,7 @@ class Moment(NamedTuple):
     gradients: int
 
 
-@dataclass(slots=True)
-class Walk:
+class Walk(Struct):
     """Running totals over one tape; `moments` are those at which something might peak."""
 
     tape: Tape

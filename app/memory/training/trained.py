@@ -1,7 +1,8 @@
 """What is trained: the tensors that get gradients and optimizer states, by shape."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ...architecture import adapters
 from ...architecture.operations import Convolution, Embedding, Linear, Role

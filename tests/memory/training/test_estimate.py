@@ -1,11 +1,11 @@
 """What must hold of every answer, whatever the model."""
 
-from dataclasses import replace
 from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.architecture import Architecture, read_config
 from app.errors import InvalidLayout, InvalidRequest, NotSupportedYet

@@ -1,9 +1,9 @@
 """The activation table of arXiv 2205.05198, Reducing Activation Recomputation in Large Transformer Models."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from app.architecture import read_config
 from app.memory.training.layers import Place, measure

@@ -1,11 +1,11 @@
 """FSDP2 beside what torch's MemTracker measured over a group of fake ranks, and the arithmetic of ZeRO."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.memory.training.follow import follow
 from app.memory.training.mode import TRACED_CPU
