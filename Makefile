@@ -45,7 +45,7 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	@$(BIN)/lint-imports
 
 oracle: $(VENV)-oracle/.done ## compare with the real implementations (needs torch: a large environment)
-	@$(VENV)-oracle/bin/python -m pytest -q $(SHARED) -o addopts= tests/oracles
+	@$(VENV)-oracle/bin/python -m pytest -q -o addopts= tests/oracles
 
 clean: ## forget the environments and caches
 	rm -rf $(VENV) $(VENV)-oracle .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
