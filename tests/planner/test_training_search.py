@@ -10,17 +10,24 @@ from app.planner.training_search import plan_training
 from tests.planner.questions import lookup, serving, trained, training
 
 
+def agree(request: TrainingPlanRequest, option: Option) -> None:
+    """The memory estimate of an option's layout is what the option says."""
+    asked = replace(
+        request.ask.training, gpu=option.gpu, batch_size=option.batch, data_parallel=option.layout.data,
+        tensor_parallel=option.layout.tensor, pipeline_parallel=option.layout.pipeline,
+        context_parallel=option.layout.context, expert_parallel=option.layout.expert,
+        gradient_checkpointing=str(option.settings["gradient_checkpointing"]),
+        fsdp=str(option.settings["fsdp"]),
+    )  # fmt: skip
+    estimate = estimate_training(asked)
+    assert estimate.fit is not None and estimate.fit.fits
+    assert option.need == estimate.total
+
+
 def test_options_fit_as_the_memory_estimate_says() -> None:
     request = training()
     for option in plan_training(request).options[:3]:
-        asked = replace(
-            request.ask.training, gpu=option.gpu, batch_size=option.batch, data_parallel=option.layout.data,
-            gradient_checkpointing=str(option.settings["gradient_checkpointing"]),
-            fsdp=str(option.settings["fsdp"]),
-        )  # fmt: skip
-        estimate = estimate_training(asked)
-        assert estimate.fit is not None and estimate.fit.fits
-        assert option.need == estimate.total
+        agree(request, option)
 
 
 def test_days_and_cost_are_held() -> None:
@@ -59,20 +66,6 @@ def test_the_single_change_for_serving() -> None:
     fields, option = change
     assert list(fields) == ["quantization"] and option.quantization == fields["quantization"]
     assert option.headroom > 0
-
-
-def agree(request: TrainingPlanRequest, option: Option) -> None:
-    """The memory estimate of an option's layout is what the option says."""
-    asked = replace(
-        request.ask.training, gpu=option.gpu, batch_size=option.batch, data_parallel=option.layout.data,
-        tensor_parallel=option.layout.tensor, pipeline_parallel=option.layout.pipeline,
-        context_parallel=option.layout.context, expert_parallel=option.layout.expert,
-        gradient_checkpointing=str(option.settings["gradient_checkpointing"]),
-        fsdp=str(option.settings["fsdp"]),
-    )  # fmt: skip
-    estimate = estimate_training(asked)
-    assert estimate.fit is not None and estimate.fit.fits
-    assert option.need == estimate.total
 
 
 def test_experts_are_spread_over_ranks_by_frameworks_that_can() -> None:
