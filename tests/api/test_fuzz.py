@@ -53,9 +53,9 @@ def mutate_log(log: str, cut: tuple[int, int, str]) -> str:
 CUTS = st.tuples(st.integers(0, 4000), st.integers(0, 30), st.text(max_size=20) | st.just("9" * 400))
 
 
-@pytest.mark.parametrize("model_type", ["bart", "marian", "distilbert", "jetmoe", "zaya"])
-def test_heads_in_several_sections_and_sums_with_parameters(client: FlaskClient, model_type: str) -> None:
-    """Training these once failed in the service."""
+@pytest.mark.parametrize("model_type", ["bart", "marian", "distilbert", "jetmoe", "zaya", "musicgen"])
+def test_types_whose_training_once_failed(client: FlaskClient, model_type: str) -> None:
+    """Heads in several sections, sums with parameters, blocks that hand on what they got."""
     config = next(each for each in CASES if each["model_type"] == model_type)
     for more in ({"method": "lora"}, {"fsdp": True, "data_parallel": 8}):
         ask(client, "memory/training", {"config": config, **more})

@@ -86,8 +86,10 @@ def saves(section: Section, settings: Adapters) -> bool:
 
 def is_text(section: Section) -> bool:
     """Whether a block works on text; towers and their projectors stand still in batches of text alone."""
-    tensors = (tensor for op in section.block.operations for tensor in (*op.inputs, *op.outputs))
-    return section.needs is None and not any(tensor.axis in OF_PICTURES for tensor in tensors)
+    used = (tensor for op in section.block.operations for tensor in (*op.inputs, *op.outputs))
+    return section.needs is None and not any(
+        tensor.axis in OF_PICTURES for tensor in (*section.block.inputs, *used)
+    )
 
 
 def is_trained(section: Section, layer: int | None, mode: Mode) -> bool:

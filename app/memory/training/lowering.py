@@ -102,7 +102,7 @@ class Lowering:
             region.stays = tuple(self.stays) if self.mode.checkpointing == "operations" else ()
             self.tape.finish(region)
         if block.output is not None:
-            self.tape.output = self.values[block.output.id]
+            self.tape.output = self.value(block.output)
         return self.tape
 
     def _hold_arguments(self, ends: list[int]) -> None:
