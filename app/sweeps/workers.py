@@ -7,9 +7,10 @@ again, and after `TRIES` losses the sweep fails. `None` comes in between as a mo
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -48,7 +49,7 @@ class Pool:
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
-        self._pool: Executor | None = None
+        self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +74,8 @@ class Pool:
                 done, _ = wait(running, TICK_S, FIRST_COMPLETED)
                 yield None
                 try:
+                    if not done and self._lost_one():
+                        raise BrokenProcessPool("a process died while it handed a part over")
                     for future in done:
                         payload = _payload(future, running[future])
                         yield running.pop(future), payload
@@ -95,10 +98,29 @@ class Pool:
             broken.set_exception(BrokenProcessPool("a process died before it was asked"))
             return broken
 
+    def _lost_one(self) -> bool:
+        """Whether a process is dead that the pool may not have missed.
+
+        One that is killed in the middle of a result leaves the pool's own thread waiting for the rest of it,
+        and the other processes for their turn.
+        """
+        return any(each.exitcode is not None for each in _processes_of(self._pool))
+
     def _drop(self) -> None:
         pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+        if pool is None:
+            return
+        processes, results = _processes_of(pool), getattr(pool, "_result_queue", None)
+        pool.shutdown(wait=False, cancel_futures=True)
+        if any(each.exitcode is not None for each in processes):
+            for each in processes:
+                each.kill()
+            if results is not None:
+                results._writer.close()  # nobody can write any more: whoever still reads finds the end
+
+
+def _processes_of(pool: ProcessPoolExecutor | None) -> list[BaseProcess]:
+    return list((getattr(pool, "_processes", None) or {}).values())
 
 
 def _payload(future: "Future[bytes]", index: int) -> bytes:

@@ -11,13 +11,14 @@ import pytest
 
 from app.service import Service
 from app.settings import Settings, read_settings
-from app.sweeps import runner
+from app.sweeps import runner, workers
 from app.sweeps.desk import Desk
 from app.sweeps.grid import document_of
 from app.sweeps.sizes import parts
 from app.sweeps.workers import PartFailed, Pool
 
 from ..servers import wait_until
+from .handing_over import MARK, die_halfway_once
 from .questions import grid
 
 pytestmark = pytest.mark.slow
@@ -98,6 +99,16 @@ def test_a_pool_that_loses_a_process_gives_every_part_once() -> None:
                 killed = True
                 os.kill(_pool_of(os.getpid())[0], signal.SIGKILL)
     assert sorted(found) == list(range(parts(LARGE)))
+
+
+def test_a_process_that_dies_while_it_hands_over_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(MARK, str(tmp_path / "mark"))
+    monkeypatch.setattr(workers, "compute_part", die_halfway_once)
+    with Pool(2) as pool:
+        found = [part[0] for part in pool.compute(orjson.dumps(document_of(LARGE)), range(4)) if part]
+    assert sorted(found) == list(range(4)) and (tmp_path / "mark").exists()
 
 
 def test_a_part_that_fails_is_told() -> None:
