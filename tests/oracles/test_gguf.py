@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 
 from app.precision.gguf_types import BLOCKS, FILE_TYPE_NUMBERS, TYPE_NUMBERS
@@ -10,9 +12,6 @@ from app.registry.gguf import Array
 from app.registry.gguf_files import read_file
 from tests.registry.gguf_writer import gguf as written
 from tests.registry.gguf_writer import llama
-
-gguf = pytest.importorskip("gguf")
-np = pytest.importorskip("numpy")
 
 
 def test_the_tables_are_those_of_the_package() -> None:
