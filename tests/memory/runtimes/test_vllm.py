@@ -5,7 +5,7 @@ import pytest
 from app.memory.inference import estimate_inference, predicted_figures
 from app.memory.runtimes import deploy
 from app.memory.runtimes.device import device_of
-from app.memory.runtimes.vllm import default_batch
+from app.memory.runtimes.vllm_settings import default_batch
 
 from ..models import ask, gpu
 
